@@ -1,0 +1,68 @@
+"""Every method that can be named, and where it was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+
+from harness.adapters.method import Method, load_method
+from harness.errors import NotFoundError, Problem, SpecError, nearest
+from harness.paths import builtin_dir
+
+GROUP = "harness.adapters"
+
+
+@dataclass
+class Catalogue:
+    """Methods by name, the first found winning, and the problems of files that can't be read."""
+
+    methods: dict[str, Method] = field(default_factory=dict)
+    broken: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+
+    def method(self, name: str) -> Method:
+        """The method of this name.
+
+        Raises SpecError with the problems of its file where that is broken, else NotFoundError with the
+        nearest name.
+        """
+        if name in self.methods:
+            return self.methods[name]
+        for file, problems in self.broken.items():
+            if Path(file).stem == name:
+                raise SpecError(problems)
+        raise NotFoundError(f"unknown method {name!r}, {nearest(name, self.methods)}")
+
+
+def find_methods(extra: Path | None = None) -> Catalogue:
+    """Searches `extra` (`--adapters`), ./adapters, the `harness.adapters` entry points, the built-in ones."""
+    catalogue = Catalogue()
+    for folder in _folders(extra):
+        for path in sorted(folder.glob("*.yaml")):
+            _add(catalogue, path)
+    return catalogue
+
+
+def _folders(extra: Path | None) -> Iterator[Path]:
+    if extra is not None:
+        if not extra.is_dir():
+            raise NotFoundError(f"--adapters: {extra} is no directory")
+        yield extra
+    if (local := Path("adapters")).is_dir():
+        yield local
+    for entry in entry_points(group=GROUP):
+        yield Path(str(files(entry.value)))
+    yield builtin_dir("adapters")
+
+
+def _add(catalogue: Catalogue, path: Path) -> None:
+    shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    try:
+        method = load_method(path, shown)
+    except SpecError as error:
+        catalogue.broken.setdefault(shown, error.problems)
+        return
+    catalogue.methods.setdefault(method.method, method)

@@ -1,0 +1,73 @@
+"""Training data sets known by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import yaml
+
+from harness.catalog.files import EMBEDDED, locate, sha256_of
+from harness.errors import NotFoundError, PrerequisiteError, nearest
+from harness.paths import PACKAGE
+
+FORMATS = ("instruction", "prompt_completion", "messages", "text")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set: its location (see `catalog.files.locate`) and, where known, its SHA-256."""
+
+    file: str
+    sha256: str | None = None
+
+    def content(self) -> str | None:
+        """The SHA-256 that fixes the content: the catalog's, else that of the copy at hand, else None."""
+        if self.sha256:
+            return self.sha256
+        try:
+            return sha256_of(locate(self.file))
+        except PrerequisiteError:
+            return None
+
+    def check(self) -> None:
+        """Raises PrerequisiteError where the file is absent or is not what the catalog says."""
+        path = locate(self.file)
+        if self.sha256 and sha256_of(path) != self.sha256:
+            raise PrerequisiteError(
+                f"{path} is not the file that the catalog means by {self.file} (SHA-256 {sha256_of(path)[:12]}..., "
+                f"expected {self.sha256[:12]}...); name your own file with data.train: {{path: ...}}"
+            )
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A training data set: one or more files of one format."""
+
+    name: str
+    title: str
+    format: str
+    files: tuple[DataFile, ...]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it comes with the package."""
+        return all(entry.file.startswith(EMBEDDED) for entry in self.files)
+
+
+@lru_cache
+def data_sets() -> dict[str, DataSet]:
+    """Every known data set by name."""
+    raw = yaml.safe_load((PACKAGE / "catalog" / "data.yaml").read_text(encoding="utf-8"))
+    return {
+        name: DataSet(name, fields["title"], fields["format"], tuple(DataFile(**file) for file in fields["files"]))
+        for name, fields in raw.items()
+    }
+
+
+def data_set(name: str) -> DataSet:
+    """The data set of this name. Raises NotFoundError with the nearest one."""
+    try:
+        return data_sets()[name]
+    except KeyError:
+        raise NotFoundError(f"unknown data set {name!r}, {nearest(name, data_sets())}") from None

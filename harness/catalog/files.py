@@ -1,0 +1,50 @@
+"""Finding data files and saying what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from harness.errors import PrerequisiteError
+from harness.paths import PACKAGE, data_roots
+
+EMBEDDED = "embedded:"
+LAYOUTS = ("", "llm_adapters", "dataset", "ft-training_set")
+"""Folders under a data root in which a benchmark's files are looked for, LLM-Adapters' own among them."""
+
+
+def locate(location: str) -> Path:
+    """The file that a catalog's location names: an absolute path, `embedded:...`, or one under a data root.
+
+    Raises PrerequisiteError, which names the file and where to put it.
+    """
+    if location.startswith(EMBEDDED):
+        return PACKAGE / "catalog" / location.removeprefix(EMBEDDED)
+    if Path(location).is_absolute():
+        if Path(location).is_file():
+            return Path(location)
+        raise PrerequisiteError(f"{location} is not there")
+    roots = data_roots()
+    for root in roots:
+        for layout in LAYOUTS:
+            candidate = root / layout / location
+            if candidate.is_file():
+                return candidate
+    searched = ", ".join(map(str, roots))
+    raise PrerequisiteError(f"{location} is in none of {searched}; put it there or point $HARNESS_DATA at its folder")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, computed once for each state of it."""
+    stat = path.stat()
+    return _sha256(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=None)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,86 @@
+"""Task names, benchmarks, and what a task file says of itself, without lm-eval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.catalog.data import DataFile
+from harness.paths import PACKAGE
+
+TASKS_DIR = PACKAGE / "score" / "tasks"
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads a task file without running what it names."""
+
+
+_Plain.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix} {node.value}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scoring task: lm-eval's name, and what its file's metadata says."""
+
+    name: str
+    title: str
+    suite: str
+    version: str
+    file: DataFile | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A named set of tasks."""
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+
+
+def _task_files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(folder.rglob("*.yaml")):
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506 - _Plain is a safe loader
+        if isinstance(raw, dict) and isinstance(raw.get("task"), str):
+            yield path, raw
+
+
+def tasks_in(folder: Path) -> dict[str, Task]:
+    """The tasks that the YAML files below a folder define, by name."""
+    found = {}
+    for path, raw in _task_files(folder):
+        about = raw.get("metadata") or {}
+        file = DataFile(about["file"], about.get("sha256")) if about.get("file") else None
+        found[raw["task"]] = Task(
+            name=raw["task"],
+            title=about.get("title", raw["task"]),
+            suite=about.get("suite", "own"),
+            version=str(about.get("version", "")),
+            file=file,
+            path=path,
+        )
+    return found
+
+
+@lru_cache
+def tasks() -> dict[str, Task]:
+    """The tasks that come with the harness, by name."""
+    return tasks_in(TASKS_DIR)
+
+
+def task_title(name: str) -> str:
+    """A task's short title for a table's head; its own name where it is none of ours."""
+    return tasks()[name].title if name in tasks() else name
+
+
+@lru_cache
+def benchmarks() -> dict[str, Benchmark]:
+    """Every named benchmark."""
+    raw = yaml.safe_load((PACKAGE / "catalog" / "benchmarks.yaml").read_text(encoding="utf-8"))
+    return {name: Benchmark(name, fields["title"], tuple(fields["tasks"])) for name, fields in raw.items()}

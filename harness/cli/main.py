@@ -1,0 +1,102 @@
+"""The `harness` command: its global options, its commands, its exit codes.
+
+Exit codes: 0 done; 1 some run failed; 2 invalid input or usage; 3 interrupted or incomplete.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from harness.errors import HarnessError
+from harness.paths import default_database
+
+INVALID = 2
+INTERRUPTED = 3
+COMMANDS = {
+    "validate": "harness.cli.validate:validate",
+    "plan": "harness.cli.plan:plan",
+    "run": "harness.cli.run:run",
+    "status": "harness.cli.status:status",
+    "show": "harness.cli.show:show",
+    "report": "harness.cli.report:report",
+    "adapters": "harness.cli.adapters:adapters",
+    "tasks": "harness.cli.tasks:tasks",
+    "db": "harness.cli.db:db",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The global options."""
+
+    db: str
+    adapters: Path | None
+    quiet: bool
+    verbose: bool
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is asked for: `report` stays fast."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The commands in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of this name."""
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--db", metavar="URL", help="Results database. Default: $HARNESS_DB, else sqlite:///results.db.")
+@click.option(
+    "--adapters",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder of method files that are found before all others.",
+)
+@click.option("--quiet", is_flag=True, help="No progress, only results and problems.")
+@click.option("--verbose", is_flag=True, help="Show tracebacks of failed runs.")
+@click.version_option(version("peft-harness"), prog_name="harness")
+@click.pass_context
+def cli(context: click.Context, db: str | None, adapters: Path | None, quiet: bool, verbose: bool) -> None:
+    """Find out, honestly, which parameter-efficient fine-tuning method to use.
+
+    An experiment is a YAML file: a question, the methods to compare, the data, the tasks. `harness run` trains
+    and scores what is missing and prints the leaderboard; running it again does only what is still missing.
+    """
+    context.obj = Settings(database_url(db or default_database()), adapters, quiet, verbose)
+
+
+def database_url(text: str) -> str:
+    """A database URL; a plain file name means SQLite."""
+    return text if "://" in text else f"sqlite:///{text}"
+
+
+def main() -> None:
+    """The entry point: runs a command, says what the user must mend, and exits with the documented code."""
+    try:
+        sys.exit(cli.main(prog_name="harness", standalone_mode=False) or 0)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        sys.exit(INVALID)
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        sys.exit(INVALID)
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

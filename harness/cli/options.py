@@ -1,0 +1,47 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from harness.cli.main import Settings
+from harness.spec.experiment import ExperimentSpec
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--profile`, `--set` and `--limit`: which version of an experiment is meant."""
+    options = (
+        click.option("--profile", metavar="P", help="Scale at which it is asked. Default: $HARNESS_PROFILE, else paper."),
+        click.option("--set", "changes", metavar="a.b=c", multiple=True, help="Change a field; may be repeated."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score N test items a task."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load(
+    settings: Settings, spec: str, profile: str | None, changes: tuple[str, ...] = (), limit: int | None = None
+) -> ExperimentSpec:
+    """The experiment that the options mean. Raises SpecError with all that is wrong with it."""
+    from harness.adapters.catalogue import find_methods
+    from harness.spec.load import load_experiment
+
+    overrides = (*changes, *((f"score.limit={limit}",) if limit else ()))
+    return load_experiment(spec, profile, overrides, find_methods(settings.adapters))
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def dash(value: Any, form: str = "") -> str:
+    """A value as a table shows it; what is missing is `–`."""
+    return "–" if value is None else format(value, form)

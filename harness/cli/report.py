@@ -1,0 +1,54 @@
+"""`harness report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.main import Settings
+
+FORMATS = ("table", "markdown", "csv", "json")
+
+
+@click.command()
+@click.option("--leaderboard", is_flag=True, help="Rank the methods of a benchmark.")
+@click.option("--experiment", metavar="NAME", help="Only this experiment's runs.")
+@click.option("--benchmark", metavar="NAME", help="Only this benchmark.")
+@click.option("--model", metavar="M", help="Only this base model.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH", help="A file instead of stdout.")
+@click.pass_obj
+def report(
+    settings: Settings,
+    leaderboard: bool,
+    experiment: str | None,
+    benchmark: str | None,
+    model: str | None,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Print results from the database alone.
+
+    A board holds one benchmark, one base model, one scoring protocol and one training-data setting. Tables and
+    markdown show every board that matches; JSON and CSV the one with the latest result.
+    """
+    from harness.report.leaderboard import leaderboard as best
+    from harness.report.leaderboard import leaderboards
+    from harness.report.render import UNBOUNDED, render
+    from harness.store.store import open_store
+
+    if not leaderboard:
+        raise click.UsageError("say which report: --leaderboard")
+    with open_store(settings.db, read_only=True) as store:
+        boards = leaderboards(store, experiment=experiment, benchmark=benchmark, model=model)
+        if not boards:
+            best(store, benchmark, experiment=experiment, model=model)
+    text = render(boards, form, width=UNBOUNDED if output else None)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--output {output}: {error.strerror}") from None

@@ -1,0 +1,94 @@
+"""`harness run`."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.main import Settings
+from harness.cli.options import as_json, experiment_options, load, print_json
+from harness.schedule.run import EXECUTORS, Options, Outcome
+from harness.spec.experiment import ExperimentSpec
+
+
+@click.command()
+@click.argument("spec")
+@experiment_options
+@click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where runs are done.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes. Default: one per GPU, or one.")
+@click.option("--only", metavar="GLOB", help="Only the runs whose label or id matches.")
+@click.option("--retry-failed", is_flag=True, help="Also do again what failed before.")
+@click.option("--fail-fast", is_flag=True, help="Begin no new run after a failure.")
+@as_json
+@click.pass_obj
+def run(
+    settings: Settings,
+    spec: str,
+    profile: str | None,
+    changes: tuple[str, ...],
+    limit: int | None,
+    executor: str,
+    workers: int | None,
+    only: str | None,
+    retry_failed: bool,
+    fail_fast: bool,
+    as_json: bool,
+) -> None:
+    """Do what is missing of an experiment, then print its leaderboard.
+
+    What is recorded is reused: interrupt it, run it again, add a method or a seed. Exits with 1 if a run failed,
+    2 if something blocks it, 3 if it was interrupted.
+    """
+    from harness.schedule.progress import progress
+    from harness.schedule.run import run as do
+    from harness.schedule.run import selected
+
+    experiment = load(settings, spec, profile, changes, limit)
+    labels = {point.run.run_id: point.label for point in selected(experiment, only)}
+    if not labels:
+        raise click.UsageError(f"--only {only!r} matches no run of {experiment.name}")
+    options = Options(executor, workers, only, retry_failed, fail_fast)  # type: ignore[arg-type]
+    with progress(labels, quiet=settings.quiet) as listen:
+        outcome = do(experiment, settings.db, options, listen)
+    _say(settings, experiment, outcome)
+    _leaderboard(settings, list(labels), outcome, as_json)
+    click.get_current_context().exit(outcome.exit_code)
+
+
+def _say(settings: Settings, experiment: ExperimentSpec, outcome: Outcome) -> None:
+    """How it went, on stderr: stdout belongs to the leaderboard."""
+    done = sum(result.outcome == "complete" for result in outcome.results)
+    failed = sum(result.outcome == "failed" for result in outcome.results)
+    reused = len(outcome.plan.of("reuse"))
+    if not settings.quiet:
+        words = f"{reused} reused, {done} done" + (f", {failed} failed" if failed else "")
+        click.echo(f"{experiment.name} ({experiment.profile}): {words}", err=True)
+    for planned in outcome.plan.blocked_by("failure"):
+        click.echo(f"{planned.run.run_id}: {planned.reason}", err=True)
+    if outcome.interrupted:
+        click.echo("interrupted; the same command goes on from here", err=True)
+    if settings.verbose:
+        _tracebacks(settings, outcome)
+
+
+def _tracebacks(settings: Settings, outcome: Outcome) -> None:
+    from harness.store.store import open_store
+
+    with open_store(settings.db, read_only=True) as store:
+        for result in outcome.results:
+            if result.outcome == "failed":
+                click.echo(store.attempts(result.run_id)[-1].traceback or "", err=True)
+
+
+def _leaderboard(settings: Settings, run_ids: list[str], outcome: Outcome, as_json: bool) -> None:
+    from harness.report.leaderboard import leaderboards
+    from harness.report.render import render
+    from harness.store.store import open_store
+
+    with open_store(settings.db, read_only=True) as store:
+        boards = leaderboards(store, run_ids=run_ids)
+    if as_json:
+        runs = [vars(result) for result in outcome.results]
+        board = boards[0].to_json() if boards else None
+        print_json({"plan": outcome.plan.summary(), "runs": runs, "leaderboard": board})
+    elif boards:
+        click.echo(render(boards, "table"))

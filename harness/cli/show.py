@@ -1,0 +1,129 @@
+"""`harness show`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from harness.cli.main import Settings
+from harness.cli.options import as_json, dash, print_json
+from harness.errors import NotFoundError
+from harness.store.records import RunRecord
+from harness.store.store import Store
+
+SAMPLES = 3
+LOSSES = 12
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--samples", type=click.IntRange(min=0), default=SAMPLES, show_default=True, help="Wrong answers a task.")
+@as_json
+@click.pass_obj
+def show(settings: Settings, run_id: str, samples: int, as_json: bool) -> None:
+    """Show one run: specification, provenance, scores, loss curve, attempts, errors, samples.
+
+    RUN_ID may be shortened as long as it means one run.
+    """
+    from harness.store.store import open_store
+
+    with open_store(settings.db, read_only=True) as store:
+        record = _find(store, run_id)
+        document = _document(store, record)
+        wrong = {task: _wrong(store, record.run_id, task, samples) for task in dict.fromkeys(_tasks(document))}
+    if as_json:
+        print_json(document | {"samples": wrong})
+    else:
+        _show(document, wrong)
+
+
+def _find(store: Store, run_id: str) -> RunRecord:
+    found = store.runs(prefix=run_id, loss=True)
+    if not found:
+        raise NotFoundError(f"no run {run_id!r} in {store.url}; harness status lists them")
+    if len(found) > 1:
+        raise NotFoundError(f"{run_id!r} means {len(found)} runs: {', '.join(record.run_id for record in found)}")
+    return found[0]
+
+
+def _document(store: Store, record: RunRecord) -> dict[str, Any]:
+    training = record.training
+    attempts = store.attempts(record.run_id)
+    made = next((attempt.provenance for attempt in reversed(attempts) if attempt.provenance), {})
+    return {
+        "run_id": record.run_id,
+        "train_id": record.train_id,
+        "status": record.status,
+        "error": record.error,
+        "experiments": [vars(place) | {"tasks": list(place.tasks)} for place in _places(store, record.run_id)],
+        "spec": record.spec,
+        "provenance": made | {"training": training.provenance if training else None},
+        "trainable_params": training.trainable_params if training else None,
+        "base_params": training.base_params if training else None,
+        "trainable_percent": training.trainable_percent if training else None,
+        "train": None if training is None else _training(training),
+        "scores": [
+            {"task": score.task, "version": score.version, "metric": score.metric}
+            | {"value": score.value, "stderr": score.stderr, "n": score.n}
+            for score in store.scores([record.run_id])
+        ],
+        "attempts": [vars(attempt) for attempt in attempts],
+    }
+
+
+def _places(store: Store, run_id: str) -> Any:
+    return store.memberships(run_ids=[run_id])
+
+
+def _training(training: Any) -> dict[str, Any]:
+    return {
+        "seconds": training.seconds,
+        "steps": training.steps,
+        "tokens": training.tokens,
+        "peak_memory_bytes": training.peak_memory_bytes,
+        "adapter_bytes": training.adapter_bytes,
+        "counts": training.counts,
+        "loss": list(training.loss),
+    }
+
+
+def _tasks(document: dict[str, Any]) -> list[str]:
+    return [score["task"] for score in document["scores"]]
+
+
+def _wrong(store: Store, run_id: str, task: str, limit: int) -> list[dict[str, Any]]:
+    found = [sample for sample in store.samples(run_id, task) if sample.outcome < 1]
+    return [vars(sample) for sample in found[:limit]]
+
+
+def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> None:
+    import yaml
+
+    places = ", ".join(f"{place['experiment']} ({place['profile']}): {place['label']}" for place in document["experiments"])
+    click.echo(f"{document['run_id']}  {document['status']}  {places}")
+    if document["error"]:
+        click.echo(f"error: {document['error']}")
+    trainable = dash(document["trainable_params"], ",")
+    click.echo(f"trainable parameters: {trainable} ({dash(document['trainable_percent'], '.4f')} %)")
+    _show_training(document["train"])
+    for score in document["scores"]:
+        click.echo(f"{score['task']} {score['metric']}: {score['value']:.4f} ± {dash(score['stderr'], '.4f')} (n={score['n']})")
+    for task, samples in wrong.items():
+        for sample in samples:
+            click.echo(f"wrong: {task}[{sample['doc_id']}] answered {dash(sample['answer'])}: {sample['output']!r}")
+    for attempt in document["attempts"]:
+        why = f" ({attempt['kind']}): {attempt['message']}" if attempt["kind"] else ""
+        click.echo(f"attempt {attempt['number']}: {attempt['started_at']} on {attempt['worker']}, {attempt['outcome']}{why}")
+    shown = {"spec": document["spec"], "provenance": document["provenance"]}
+    click.echo("\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _show_training(train: dict[str, Any] | None) -> None:
+    if train is None or not train["steps"]:
+        return
+    memory = dash(train["peak_memory_bytes"] and train["peak_memory_bytes"] / 2**20, ",.0f")
+    click.echo(f"trained {train['steps']} steps, {train['tokens']:,} tokens in {train['seconds']:.1f} s, peak {memory} MiB")
+    losses = [line for line in train["loss"] if "loss" in line]
+    every = max(1, len(losses) // LOSSES)
+    click.echo("loss: " + "  ".join(f"{line['step']}: {line['loss']:.3f}" for line in losses[::every]))

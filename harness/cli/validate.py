@@ -1,0 +1,53 @@
+"""`harness validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.main import Settings
+from harness.cli.options import as_json, load, print_json
+from harness.errors import Problem, SpecError
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--profile", metavar="P", help="Only this profile. Default: each that the file has.")
+@as_json
+@click.pass_obj
+def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as_json: bool) -> None:
+    """Find every problem in experiment files at once.
+
+    Needs neither data nor weights. Exits with 2 if there is a problem.
+    """
+    problems: list[Problem] = []
+    valid: list[str] = []
+    for spec in specs:
+        found = _problems(settings, spec, profile)
+        problems += found
+        valid += [] if found else [spec]
+    if as_json:
+        print_json({"valid": valid, "problems": [vars(problem) for problem in problems]})
+    if problems and not as_json:
+        raise SpecError(problems)
+    if not as_json:
+        for spec in valid:
+            click.echo(f"{spec}: valid")
+    click.get_current_context().exit(2 if problems else 0)
+
+
+def _problems(settings: Settings, spec: str, profile: str | None) -> list[Problem]:
+    from harness.spec.files import profiles_of
+
+    try:
+        names = [profile] if profile else profiles_of(Path(spec))
+    except SpecError as error:
+        return list(error.problems)
+    found: dict[Problem, None] = {}
+    for name in names:
+        try:
+            load(settings, spec, name)
+        except SpecError as error:
+            found.update(dict.fromkeys(error.problems))
+    return list(found)

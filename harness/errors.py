@@ -1,0 +1,73 @@
+"""What can go wrong, and who is to mend it.
+
+HarnessError                the user's: shown as a message, never a traceback; the command exits with 2
+├── SpecError               everything wrong with the files that a command was given, all at once
+├── PrerequisiteError       something is missing here: a package, a file, a device
+├── StoreError              the results database can't be used as it is
+└── NotFoundError           a name or id that nothing answers to
+RunError                    one run failed; recorded with its kind, the other runs go on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+FailureKind = Literal["config", "data", "oom", "diverged", "crashed", "timeout", "internal"]
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake of the user's, where it stands and how to mend it."""
+
+    file: str
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where} {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
+
+
+class HarnessError(Exception):
+    """A mistake that the user can mend; the message says how."""
+
+
+class SpecError(HarnessError):
+    """Every problem found in the files of one command, in the order of the files' lines."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PrerequisiteError(HarnessError):
+    """Something that must be there is not; the message says what to install, fetch or set."""
+
+
+class StoreError(HarnessError):
+    """The results database can't be opened or written as it is."""
+
+
+class NotFoundError(HarnessError):
+    """No run, method, task or experiment has this name."""
+
+
+class RunError(Exception):
+    """One run failed for a known reason; `kind` is recorded with it."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint that follows an unknown name: the nearest known one, else all that is allowed."""
+    allowed = sorted(map(str, known))
+    matches = get_close_matches(str(name), allowed, n=1, cutoff=0.6)
+    if matches:
+        return f"did you mean {matches[0]!r}?"
+    return "allowed: " + ", ".join(allowed) if allowed else "none is allowed here"

@@ -1,0 +1,61 @@
+"""Where things lie: built-in files, the user's home for artefacts, and every file that a run writes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def builtin_dir(name: str) -> Path:
+    """The installed copy of a top-level folder (`adapters`, `experiments`), or the checkout's own."""
+    installed = PACKAGE / "_builtin" / name
+    return installed if installed.is_dir() else PACKAGE.parent / name
+
+
+def home() -> Path:
+    """`$HARNESS_HOME`, else `.harness` in the current directory: adapters, checkpoints, logs, data."""
+    return Path(os.environ.get("HARNESS_HOME") or ".harness").expanduser().absolute()
+
+
+def cache_dir() -> Path:
+    """Where converted base models are kept for every project of this user."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HARNESS_CACHE") or Path(base) / "peft-harness").expanduser().absolute()
+
+
+def data_roots() -> tuple[Path, ...]:
+    """The folders searched for benchmark data: `$HARNESS_DATA` (a list like PATH), then `home()/data`."""
+    named = [Path(p).expanduser().absolute() for p in os.environ.get("HARNESS_DATA", "").split(os.pathsep) if p]
+    return (*named, home() / "data")
+
+
+def default_database() -> str:
+    """`$HARNESS_DB`, else `results.db` in the current directory."""
+    return os.environ.get("HARNESS_DB") or "sqlite:///results.db"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Every file name that one run writes, under `root` (by default `home()`)."""
+
+    root: Path
+    train_id: str
+    run_id: str
+
+    @property
+    def adapter(self) -> Path:
+        """The trained weights in PEFT's format (a whole model for full fine-tuning)."""
+        return self.root / "adapters" / self.train_id
+
+    @property
+    def checkpoints(self) -> Path:
+        """The trainer's working directory; removed when the run is complete."""
+        return self.root / "work" / self.train_id
+
+    @property
+    def log(self) -> Path:
+        """What the libraries print while the run is trained and scored."""
+        return self.root / "logs" / f"{self.run_id}.log"

@@ -1,0 +1,143 @@
+"""One run from its claim to its end: trained, proved live, scored, recorded."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError, RunError, StoreError
+from harness.paths import RunPaths, home
+from harness.pipeline.plan import adapter_kept
+from harness.pipeline.provenance import provenance
+from harness.pipeline.workbench import Workbench
+from harness.spec.run import RunSpec
+from harness.store.records import Claim, TrainResult
+from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: `complete`, `failed` (with its kind and message), `stopped`, or `lost` to another worker."""
+
+    run_id: str
+    outcome: str
+    kind: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed run and what is needed to do it."""
+
+    run: RunSpec
+    claim: Claim
+    store: Store
+    bench: Workbench
+    emit: Emit
+    should_stop: Callable[[], bool]
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(home(), self.run.train_id, self.run.run_id)
+
+
+class _StopScoring(Exception):
+    """Asked to stop between two tasks."""
+
+
+def execute(work: Work) -> Result:
+    """Does all that the run still lacks and records each part as soon as it is there.
+
+    A failure is recorded with its kind and never raised; only a programming error of the caller is.
+    """
+    from harness.train.training import Stopped
+
+    run_id = work.run.run_id
+    try:
+        _train_and_score(work)
+        work.store.finish(work.claim, provenance())
+        return Result(run_id, "complete")
+    except (Stopped, _StopScoring):
+        work.bench.verify()
+        work.store.release(work.claim, provenance())
+        return Result(run_id, "stopped")
+    except StoreError as error:
+        return Result(run_id, "lost", message=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a library raises ends this run only
+        work.bench.clear()
+        return _failed(work, error)
+
+
+def _failed(work: Work, error: Exception) -> Result:
+    kind = _kind(error)
+    message = str(error) if isinstance(error, (RunError, HarnessError)) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    try:
+        work.store.fail(work.claim, kind, message, trace, provenance())
+    except StoreError as lost:
+        return Result(work.run.run_id, "lost", message=str(lost))
+    return Result(work.run.run_id, "failed", kind, message)
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, RunError):
+        return error.kind
+    if isinstance(error, HarnessError):
+        return "config"
+    return "oom" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "internal"
+
+
+def _train_and_score(work: Work) -> None:
+    base, tokenizer = work.bench.base(work.run.model)
+    model = _model(work, base, tokenizer)
+    try:
+        _score(work, model, tokenizer)
+    finally:
+        work.bench.give_back(model)
+
+
+def _model(
+    work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel | PeftModel:
+    """The model to score: the bare base, the base with its kept adapter, or one trained now."""
+    from harness.train.adapter import load_adapter
+    from harness.train.live import prove_live
+    from harness.train.training import train
+
+    run = work.run
+    if run.adapter.trains == "nothing":
+        size = base.num_parameters()
+        work.store.record_training(work.claim, run.train_id, TrainResult(0.0, 0, 0, None, 0, size, 0.0))
+        return base
+    state = work.store.states([run.run_id])[run.run_id]
+    if adapter_kept(run, state):
+        model: PreTrainedModel | PeftModel = load_adapter(base, work.paths.adapter)
+    else:
+        work.store.beat(work.claim, "train")
+        work.emit({"event": "stage", "stage": "train"})
+        result, model = train(run, work.paths, base, tokenizer, emit=work.emit, should_stop=work.should_stop)
+        work.store.record_training(work.claim, run.train_id, result)
+    if run.adapter.trains == "adapter":
+        prove_live(model, tokenizer)
+    return model
+
+
+def _score(work: Work, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    from harness.score.scoring import score
+
+    scored = work.store.states([work.run.run_id])[work.run.run_id].scored
+    missing = [task for task in work.run.tasks if task not in scored]
+    work.store.beat(work.claim, "score")
+    work.emit({"event": "stage", "stage": "score"})
+    for result in score(work.run, model, tokenizer, missing, emit=work.emit):
+        work.store.record_task(work.claim, result)
+        if work.should_stop() and result.task != missing[-1]:
+            raise _StopScoring

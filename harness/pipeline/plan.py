@@ -1,0 +1,96 @@
+"""What an experiment still needs: what to train, what to score, what to reuse, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.paths import RunPaths, home
+from harness.pipeline.prerequisites import obstacles
+from harness.pipeline.workers import is_gone
+from harness.spec.run import RunSpec
+from harness.store.records import RunState
+from harness.store.store import Store
+
+Action = Literal["train", "score", "reuse", "blocked"]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """What is to be done about one run, and why.
+
+    action: `train` (and score), `score` a kept adapter or the bare base, `reuse` what is recorded, or
+    `blocked`; blocked_by: `prerequisite` (the user's to mend), `failure` (an earlier attempt's; it is tried
+    again on demand), `worker` (another worker is at it); tasks: those without a score.
+    """
+
+    run: RunSpec
+    status: str
+    action: Action
+    reason: str
+    tasks: tuple[str, ...]
+    blocked_by: Literal["prerequisite", "failure", "worker"] | None = None
+    state: RunState | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment in order, each with what is to be done about it."""
+
+    runs: tuple[PlannedRun, ...]
+
+    def of(self, *actions: Action) -> tuple[PlannedRun, ...]:
+        """The runs that have one of these actions."""
+        return tuple(planned for planned in self.runs if planned.action in actions)
+
+    def blocked_by(self, cause: str) -> tuple[PlannedRun, ...]:
+        """The runs that are blocked by this cause."""
+        return tuple(planned for planned in self.runs if planned.blocked_by == cause)
+
+    def summary(self) -> str:
+        """`3 reused, 2 to run`, and what is blocked."""
+        counts = [(len(self.of("reuse")), "reused"), (len(self.of("train", "score")), "to run")]
+        counts += [(len(self.of("blocked")), "blocked")] if self.of("blocked") else []
+        return ", ".join(f"{count} {what}" for count, what in counts)
+
+
+def plan(runs: Sequence[RunSpec], store: Store | None, retry_failed: bool = False) -> Plan:
+    """Compares the runs with what is recorded. `store` None: nothing is recorded yet."""
+    states = store.states([run.run_id for run in runs]) if store else {}
+    return Plan(tuple(_planned(run, states.get(run.run_id), retry_failed) for run in runs))
+
+
+def _planned(run: RunSpec, state: RunState | None, retry_failed: bool) -> PlannedRun:
+    status = state.status if state else "pending"
+    missing = tuple(task for task in run.tasks if not state or task not in state.scored)
+
+    def planned(action: Action, reason: str, blocked_by: str | None = None) -> PlannedRun:
+        return PlannedRun(run, status, action, reason, missing, blocked_by, state)  # type: ignore[arg-type]
+
+    if not missing:
+        return planned("reuse", "every task has its score")
+    if state and state.status == "running" and not is_gone(state):
+        return planned("blocked", f"{state.worker} is at it", "worker")
+    if state and state.status == "failed" and not retry_failed:
+        return planned("blocked", f"failed ({state.kind}): {state.error}; --retry-failed tries again", "failure")
+    if found := obstacles(run, missing):
+        return planned("blocked", "; ".join(found), "prerequisite")
+    return planned(*_work(run, state, missing))
+
+
+def _work(run: RunSpec, state: RunState | None, missing: tuple[str, ...]) -> tuple[Action, str]:
+    asked = "no score yet" if len(missing) == len(run.tasks) else f"no score for {', '.join(missing)}"
+    if run.adapter.trains == "nothing":
+        return "score", asked
+    if adapter_kept(run, state):
+        return "score", f"adapter {run.train_id} is kept; {asked}"
+    if state and state.trained:
+        return "train", f"{asked}, and the trained weights are not kept"
+    return "train", "interrupted before" if state and state.attempts else "not trained yet"
+
+
+def adapter_kept(run: RunSpec, state: RunState | None) -> bool:
+    """Whether the run's adapter was trained and its weights still lie in `home()`."""
+    trained = run.adapter.trains == "adapter" and state is not None and state.trained
+    return trained and RunPaths(home(), run.train_id, run.run_id).adapter.is_dir()

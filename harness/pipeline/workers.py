@@ -1,0 +1,39 @@
+"""Who a worker is, and whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import psutil
+
+from harness.store.records import RunState
+
+LEASE_SECONDS = 180.0
+"""A worker on another host that has not been heard of for so long is taken for dead."""
+BEAT_SECONDS = 10.0
+
+
+def worker_name(pid: int | None = None) -> str:
+    """A name that no other process on any host shares: host, process id, the process's start."""
+    process = psutil.Process(pid or os.getpid())
+    return f"{socket.gethostname()}:{process.pid}:{int(process.create_time())}"
+
+
+def is_gone(state: RunState) -> bool:
+    """Whether the worker of a running run is known to be dead: here at once, elsewhere after the lease."""
+    if state.worker is None:
+        return True
+    host, _, rest = state.worker.partition(":")
+    if host == socket.gethostname():
+        return not _lives(rest)
+    return state.beat_seconds_ago is not None and state.beat_seconds_ago > LEASE_SECONDS
+
+
+def _lives(rest: str) -> bool:
+    pid, _, started = rest.partition(":")
+    try:
+        process = psutil.Process(int(pid))
+        return int(process.create_time()) == int(started) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ValueError):
+        return False

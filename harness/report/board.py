@@ -1,0 +1,87 @@
+"""What a leaderboard is, as Python, JSON and pandas see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.report.rows import Row
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """One benchmark, one base model, one scoring protocol, one training-data setting; the best row first.
+
+    limit: test items a task, None for all; data: None where no row was trained; metrics: each task's main metric;
+    accuracies are percentages. failures names the failed runs, unfinished counts those that wait or work;
+    others are the settings of the other boards that match.
+    """
+
+    benchmark: str
+    model: str
+    revision: str | None
+    dtype: str
+    quantization: str
+    limit: int | None
+    data: dict[str, Any] | None
+    prompt: str
+    decoding: dict[str, Any]
+    tasks: tuple[str, ...]
+    metrics: dict[str, str]
+    rows: tuple[Row, ...]
+    failed: int
+    failures: tuple[dict[str, Any], ...]
+    unfinished: int
+    notes: tuple[str, ...]
+    published: tuple[dict[str, Any], ...] = ()
+    others: tuple[dict[str, Any], ...] = ()
+
+    def setting(self) -> dict[str, Any]:
+        """What tells this board from others, as plain JSON values."""
+        names = ("benchmark", "model", "limit", "data", "revision", "dtype", "quantization", "prompt", "decoding")
+        return {name: getattr(self, name) for name in names}
+
+    def to_json(self) -> dict[str, Any]:
+        """The board as plain JSON values."""
+        return {
+            **self.setting(),
+            "tasks": list(self.tasks),
+            "metrics": self.metrics,
+            "rows": [row.to_json() for row in self.rows],
+            "failed": self.failed,
+            "failures": list(self.failures),
+            "unfinished": self.unfinished,
+            "notes": list(self.notes),
+            "published": list(self.published),
+            "others": list(self.others),
+        }
+
+    def columns(self) -> list[str]:
+        """The names of the columns of `records`."""
+        per_task = [name for task in self.tasks for name in (task, f"{task}_stderr", f"{task}_n")]
+        first = ["rank", "group", "label", "method", "model", "trainable_params", "trainable_percent", "seeds"]
+        average = ["average", "average_stderr", "average_ci_low", "average_ci_high"]
+        return [*first, *per_task, *average, "train_seconds", "peak_memory_bytes", "tokens", "departures", "run_ids"]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One flat mapping a row, None where there is no number."""
+        for row in self.rows:
+            plain = row.to_json()
+            for task in self.tasks:
+                score = plain["scores"].get(task, {})
+                plain |= {task: score.get("value"), f"{task}_stderr": score.get("stderr"), f"{task}_n": score.get("n")}
+            average = plain["average"] or {}
+            plain |= {f"average_{key}": average.get(key) for key in ("stderr", "ci_low", "ci_high")}
+            plain |= {"average": average.get("value"), "departures": "; ".join(row.departures)}
+            plain["run_ids"] = " ".join(row.run_ids)
+            yield {name: plain[name] for name in self.columns()}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One line a row. Needs pandas."""
+        import pandas
+
+        return pandas.DataFrame(list(self.records()), columns=self.columns())

@@ -1,0 +1,62 @@
+"""What stands above and below a leaderboard for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.catalog.tasks import benchmarks
+from harness.report.board import Leaderboard
+
+
+def title(board: Leaderboard) -> str:
+    """The board's headline."""
+    named = benchmarks()[board.benchmark].title if board.benchmark in benchmarks() else board.benchmark
+    return f"{named} · {board.model}"
+
+
+def foot(board: Leaderboard, others: bool) -> list[str]:
+    """What stands below the table; with `others` also the boards that are not shown."""
+    lines = [_protocol(board), "± is one standard error; an average's 95 % interval is ± 1.96 of it.", *board.notes]
+    lines += [f"† {row.label}: {'; '.join(row.departures)}" for row in board.rows if row.departures]
+    if board.failed:
+        named = ", ".join(f"{failure['label']} {failure['run_id']} ({failure['kind']})" for failure in board.failures)
+        lines.append(f"Failed runs: {board.failed}: {named}")
+    if board.unfinished:
+        lines.append(f"Unfinished runs: {board.unfinished}")
+    if others:
+        lines += [f"Another board: {_short(other)}" for other in board.others]
+    return lines
+
+
+def _protocol(board: Leaderboard) -> str:
+    weights = board.dtype if board.quantization == "none" else f"{board.dtype}, {board.quantization}"
+    data = "nothing trained" if board.data is None else f"trained on {_data(board.data)}"
+    scoring = f"prompt {board.prompt}, {_decoding(board.decoding)}, {_items(board.limit)}"
+    return f"{board.model} ({weights}); {data}; {scoring}."
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    parts = [data["train"]]
+    if data["fraction"] != 1:
+        parts.append(f"{100 * data['fraction']:g} %")
+    if data["limit"] is not None:
+        parts.append(f"at most {data['limit']} examples")
+    if data["validation"]:
+        parts.append(f"{data['validation']} for validation")
+    return ", ".join(parts)
+
+
+def _decoding(decoding: Mapping[str, Any]) -> str:
+    if decoding["sample"] is not None:
+        return "sampled (" + ", ".join(f"{key} {value:g}" for key, value in decoding["sample"].items()) + ")"
+    return "greedy" if decoding["beams"] == 1 else f"{decoding['beams']} beams"
+
+
+def _items(limit: int | None) -> str:
+    return "all items" if limit is None else f"{limit} items a task"
+
+
+def _short(setting: Mapping[str, Any]) -> str:
+    data = "nothing trained" if setting["data"] is None else _data(setting["data"])
+    return f"{setting['benchmark']} · {setting['model']} · {data} · {_items(setting['limit'])}"

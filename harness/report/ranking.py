@@ -1,0 +1,114 @@
+"""From the runs of one board to its ranked rows, its foot and what has to be said about it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.catalog.tasks import task_title
+from harness.report.board import Leaderboard
+from harness.report.estimates import averageable, falls
+from harness.report.labels import row_labels
+from harness.report.rows import Row, make_row
+from harness.report.selection import Candidate, Selection, row_key
+from harness.report.versions import TaskVersions, task_versions
+
+UNFINISHED = ("pending", "running")
+
+
+def board(selection: Selection) -> Leaderboard:
+    """The leaderboard of these runs; it does not know of others yet."""
+    runs = selection.candidates
+    latest = max(runs, key=lambda candidate: (candidate.spec.data is not None, candidate.moment))
+    tasks, versions = latest.place.tasks, task_versions(runs)
+    metrics = {score.task: score.metric for run in runs for score in versions.main(run).values()}
+    rows = _ranked(_rows(runs, tasks, versions), falls(set(metrics.values())))
+    failures = tuple(_failure(run) for run in runs if run.run.status == "failed")
+    return Leaderboard(
+        **_setting(latest),
+        tasks=tasks,
+        metrics={task: metrics[task] for task in tasks if task in metrics},
+        rows=rows,
+        failed=len(failures),
+        failures=failures,
+        unfinished=sum(run.run.status in UNFINISHED for run in runs),
+        notes=tuple(_notes(rows, tasks, metrics, versions.outdated(runs))),
+    )
+
+
+def _setting(latest: Candidate) -> dict[str, Any]:
+    spec, data = latest.spec, latest.spec.data
+    return {
+        "benchmark": latest.place.benchmark,
+        "model": spec.model.name,
+        "revision": spec.model.revision,
+        "dtype": spec.model.dtype,
+        "quantization": spec.model.quantization,
+        "limit": spec.score.limit,
+        "prompt": spec.prompt.name,
+        "decoding": spec.score.decoding.model_dump(mode="json"),
+        "data": None
+        if data is None
+        else {"train": data.name, "fraction": data.fraction, "limit": data.limit, "validation": data.validation},
+    }
+
+
+def _rows(runs: Sequence[Candidate], tasks: Sequence[str], versions: TaskVersions) -> list[Row]:
+    groups: dict[str, list[Candidate]] = defaultdict(list)
+    for run in runs:
+        if versions.main(run):
+            groups[row_key(run)].append(run)
+    labels = row_labels([members[0] for members in groups.values()])
+    return [make_row(label, members, tasks, versions) for label, members in zip(labels, groups.values(), strict=True)]
+
+
+def _ranked(rows: Sequence[Row], ascending: bool) -> tuple[Row, ...]:
+    """The best average first, equals on one rank; rows without an average last and unranked."""
+    sign = 1 if ascending else -1
+    merits = [None if row.average is None else round(sign * row.average.value, 9) for row in rows]
+    order = sorted(
+        range(len(rows)),
+        key=lambda i: (merits[i] is None, merits[i] or 0.0, -len(rows[i].scores), rows[i].label),
+    )
+    ranks = [None if own is None else 1 + sum(m is not None and m < own for m in merits) for own in merits]
+    return tuple(replace(rows[i], rank=ranks[i]) for i in order)
+
+
+def _failure(run: Candidate) -> dict[str, Any]:
+    return {
+        "run_id": run.run.run_id,
+        "label": run.place.label,
+        "seed": run.run.seed,
+        "kind": run.run.kind,
+        "error": run.run.error,
+    }
+
+
+def _notes(rows: Sequence[Row], tasks: Sequence[str], metrics: dict[str, str], outdated: dict[str, int]) -> list[str]:
+    """What a reader must know to read the rows rightly."""
+    notes = [_seed_note(rows)] if rows else []
+    if not averageable(metrics.values()):
+        notes.append("No average: the tasks are measured in different metrics.")
+    elif any(row.average is None for row in rows):
+        notes.append("A row that lacks a task has no average and no rank.")
+    if any(score.seeds < row.seeds for row in rows for score in row.scores.values()):
+        notes.append("Where seeds lack tasks, a task counts the seeds that have it, the average those that have all.")
+    notes += [
+        f"{task_title(task)}: {outdated[task]} run(s) scored another version of the task, shown as missing."
+        for task in tasks
+        if task in outdated
+    ]
+    return notes
+
+
+def _seed_note(rows: Sequence[Row]) -> str:
+    trained = [row for row in rows if row.seed_values]
+    if any(row.seeds > 1 for row in trained):
+        spread = "Ranked by average; ± joins the noise of the items and of the seeds."
+        alike = len({row.seed_values for row in trained}) == 1
+        return spread if alike else f"{spread} Rows marked * lack seeds that others have."
+    if trained:
+        return "Ranked by average; with one seed a row speaks of these trained weights, not of its method."
+    return "Ranked by average."

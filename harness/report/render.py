@@ -1,0 +1,87 @@
+"""Leaderboards as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+
+from harness.errors import NotFoundError, nearest
+from harness.report.board import Leaderboard
+from harness.report.columns import LABEL, columns
+from harness.report.foot import foot, title
+
+UNBOUNDED = 100_000
+"""A width that no table reaches."""
+
+
+def render(leaderboards: Sequence[Leaderboard], format: str, width: int | None = None) -> str:
+    """The boards in one of FORMATS, ending in a line feed.
+
+    Table and markdown show every board, CSV and JSON the first one. A table is at most `width` columns wide: by
+    default the terminal's, or UNBOUNDED where standard output is none, so that nothing is cut. Raises NotFoundError
+    where there is no board, and for an unknown format.
+    """
+    if format not in FORMATS:
+        raise NotFoundError(f"unknown format {format!r}, {nearest(format, FORMATS)}")
+    if not leaderboards:
+        raise NotFoundError("there are no results to report yet; harness run EXPERIMENT makes some")
+    return FORMATS[format](leaderboards, width or _terminal_width())
+
+
+def _terminal_width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
+
+
+def _table(boards: Sequence[Leaderboard], width: int) -> str:
+    from harness.report.terminal import drawn
+
+    return "\n".join(drawn(board, width, others=len(boards) == 1) for board in boards)
+
+
+def _markdown(boards: Sequence[Leaderboard], _width: int) -> str:
+    return "\n".join(_markdown_board(board, others=len(boards) == 1) for board in boards)
+
+
+def _markdown_board(board: Leaderboard, others: bool) -> str:
+    shown = columns(board)
+    head = [name for name, _ in shown]
+    rule = ["---" if name == LABEL else "---:" for name in head]
+    rows = [[cell(row) for _, cell in shown] for row in board.rows]
+    lines = [_markdown_line(line) for line in (head, rule, *rows)]
+    notes = [f"- {_escaped(line)}" for line in foot(board, others)]
+    return "\n".join([f"### {_escaped(title(board))}", "", *lines, "", *notes]) + "\n"
+
+
+def _markdown_line(values: Sequence[str]) -> str:
+    return f"| {' | '.join(_escaped(value) for value in values)} |"
+
+
+def _escaped(text: str) -> str:
+    for mark in ("\\", "|", "*", "_", "<", "`"):
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def _csv(boards: Sequence[Leaderboard], _width: int) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, boards[0].columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(boards[0].records())
+    return text.getvalue()
+
+
+def _json(boards: Sequence[Leaderboard], _width: int) -> str:
+    return json.dumps(boards[0].to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[Leaderboard], int], str]] = {
+    "table": _table,
+    "markdown": _markdown,
+    "csv": _csv,
+    "json": _json,
+}
+"""The formats that `render` knows."""

@@ -1,0 +1,172 @@
+"""Running an experiment: register, plan, do what is missing."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from types import FrameType
+from typing import Literal
+
+from harness.errors import PrerequisiteError
+from harness.paths import default_database
+from harness.pipeline.execute import Result
+from harness.pipeline.plan import Plan, PlannedRun, plan
+from harness.pipeline.prerequisites import fetch_configs
+from harness.schedule.executor import Executor, InProcess, Listener
+from harness.schedule.local import Local
+from harness.schedule.worker import Order
+from harness.spec.expansion import Point
+from harness.spec.experiment import ExperimentSpec
+from harness.spec.grid import expand, points
+from harness.store.records import Entry
+from harness.store.store import Store, open_store
+
+EXECUTORS = ("local", "in-process")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an experiment is run.
+
+    only: a pattern (`*`, `?`) over labels and run ids; retry_failed: also what failed before; fail_fast: no
+    new run after a failure; workers: processes of the local executor (default: one per GPU, or one).
+    """
+
+    executor: Literal["local", "in-process"] = "local"
+    workers: int | None = None
+    only: str | None = None
+    retry_failed: bool = False
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did: the plan it began with, and how each run that it began ended."""
+
+    plan: Plan
+    results: tuple[Result, ...]
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 some run failed, 3 interrupted or incomplete."""
+        failed = any(result.outcome == "failed" for result in self.results) or self.plan.blocked_by("failure")
+        begun = {result.run_id for result in self.results if result.outcome == "complete"}
+        missing = [planned for planned in self.plan.of("train", "score") if planned.run.run_id not in begun]
+        if self.interrupted:
+            return 3
+        return 1 if failed else 3 if missing or self.plan.blocked_by("worker") else 0
+
+
+def ignore(slot: int, run: object, event: object) -> None:
+    """A listener that doesn't care."""
+
+
+def with_configs(experiment: ExperimentSpec) -> None:
+    """Fetches the configurations of hub models, without which target letters can't be resolved."""
+    fetch_configs([(run.model.name, run.model.revision) for run in expand(experiment)])
+
+
+def selected(experiment: ExperimentSpec, only: str | None) -> tuple[Point, ...]:
+    """The experiment's points, or those whose label or run id matches `only`."""
+    return tuple(
+        point
+        for point in points(experiment)
+        if only is None or fnmatch(point.label, only) or fnmatch(point.run.run_id, only)
+    )
+
+
+def register(store: Store, experiment: ExperimentSpec, chosen: Sequence[Point]) -> None:
+    """Writes the experiment and its runs into the store."""
+    about = {
+        "name": experiment.name,
+        "profile": experiment.profile,
+        "path": experiment.path,
+        "question": experiment.question,
+        "benchmark": experiment.benchmark,
+        "spec": experiment.located.data,
+    }
+    store.register(about, [_entry(point) for point in chosen])
+
+
+def _entry(point: Point) -> Entry:
+    run = point.run
+    return Entry(
+        run_id=run.run_id,
+        train_id=run.train_id,
+        model=run.model.name,
+        method=run.adapter.method,
+        seed=run.seed,
+        spec=run.model_dump(mode="json"),
+        label=point.label,
+        tasks=run.tasks,
+        departures=point.departures,
+    )
+
+
+def run(
+    experiment: ExperimentSpec, db: str | None = None, options: Options = Options(), listen: Listener = ignore
+) -> Outcome:
+    """Does what is missing of an experiment and records it.
+
+    Raises PrerequisiteError, before any weight is loaded, with everything that blocks a run.
+    """
+    with_configs(experiment)
+    with open_store(db or default_database()) as store:
+        register(store, experiment, points(experiment))
+        chosen = selected(experiment, options.only)
+        found = plan([point.run for point in chosen], store, options.retry_failed)
+        _refuse_blocked([f"{p.run.run_id}: {p.reason}" for p in found.blocked_by("prerequisite")])
+        todo = found.of("train", "score")
+        if not todo:
+            return Outcome(found, (), False)
+        executor = _executor(store, options)
+        try:
+            return _work(executor, found, todo, listen)
+        finally:
+            executor.close()
+
+
+def _executor(store: Store, options: Options) -> Executor:
+    if options.executor == "in-process":
+        return InProcess(store, options.fail_fast)
+    return Local(store, options.workers, options.fail_fast)
+
+
+def _refuse_blocked(reasons: Sequence[str]) -> None:
+    if reasons:
+        raise PrerequisiteError("\n".join(dict.fromkeys(reasons)))
+
+
+def _work(executor: Executor, found: Plan, todo: Sequence[PlannedRun], listen: Listener) -> Outcome:
+    problems = executor.check([planned.run for planned in todo])
+    _refuse_blocked([f"{run_id}: {problem}" for run_id, problem in problems.items()])
+    orders = [Order(planned.run, take_over=planned.status == "running") for planned in todo]
+    with _soft_stop(executor) as stopped:
+        results = executor.work(orders, listen)
+    return Outcome(found, tuple(results), bool(stopped))
+
+
+@contextmanager
+def _soft_stop(executor: Executor) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM end softly; a second Ctrl-C ends at once. Yields the signals received."""
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        executor.stop()
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: a notebook's own, say
+        before = {}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

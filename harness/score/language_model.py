@@ -1,0 +1,123 @@
+"""The model as lm-eval sees it, and leaving the model and the random state as they were."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import CacheHook
+from lm_eval.models.huggingface import HFLM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Emit = Callable[[dict[str, Any]], None]
+
+EMIT_SECONDS = 0.5
+
+# lm-eval would fork a process per core to bootstrap a standard error; forking after torch started may hang.
+os.environ.setdefault("DISABLE_MULTIPROC", "1")
+
+
+class Progress(CacheHook):
+    """Counts the requests that lm-eval reports as answered; keeps none of the answers."""
+
+    def __init__(self, total: int, emit: Emit) -> None:
+        super().__init__(None)
+        self._total, self._emit = total, emit
+        self._done, self._emitted_at = 0, 0.0
+
+    def add_partial(self, attr: str, req: Any, res: Any) -> None:
+        """lm-eval's call after each answer."""
+        self._done += 1
+        now = time.monotonic()
+        if self._done == self._total or now - self._emitted_at > EMIT_SECONDS:
+            self._emitted_at = now
+            self._emit({"event": "items", "done": self._done, "total": self._total})
+
+
+class ScoredModel(HFLM):
+    """lm-eval's model over one in memory, with a fixed batch size and progress events in place of its bars.
+
+    `truncated` is the number of requests that were too long for the model and lost their beginning.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int, emit: Emit
+    ) -> None:
+        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        self._report = emit
+        self.truncated = 0
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Generated texts, in the order of the requests."""
+        room = self.max_length - requests[0].args[1].get("max_gen_toks", self.max_gen_toks)
+        self._begin([request.args[0] for request in requests], room)
+        return super().generate_until(requests, disable_tqdm=True)
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Log-likelihoods of continuations, in the order of the requests."""
+        self._begin(["".join(request.args) for request in requests], self.max_length + 1)
+        return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _begin(self, texts: list[str], room: int) -> None:
+        self.set_cache_hook(Progress(len(texts), self._report))
+        self.truncated += sum(len(ids) > room for ids in self.tokenizer(texts)["input_ids"])
+
+    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **arguments: Any) -> Any:
+        # lm-eval makes the end-of-sequence token a stop string, and stop strings don't work with beams in batches
+        # (see decoding.py). `generate` ends a row at the token itself.
+        eos = self.tok_decode([self.eot_token_id], skip_special_tokens=False)
+        strings = [string for string in stop if string != eos]
+        arguments.setdefault("eos_token_id", self._end_tokens())
+        return super()._model_generate(context, max_length, strings, **arguments)
+
+    def _end_tokens(self) -> list[int]:
+        configured = self.model.generation_config.eos_token_id
+        own = configured if isinstance(configured, list) else [configured]
+        return sorted({self.eot_token_id, *own} - {None})
+
+
+@contextmanager
+def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
+    """Within: no dropout. Afterwards every module is in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def same_padding(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Afterwards the tokenizer pads as before: lm-eval gives one without a padding token some other token for it."""
+    before = tokenizer.pad_token
+    try:
+        yield
+    finally:
+        tokenizer.pad_token = before
+
+
+@contextmanager
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Within: random numbers start from the seed. Afterwards they go on where they were.
+
+    Those of python, numpy and torch (CPU and CUDA): lm-eval draws from python's when it names a task.
+    """
+    python, arrays = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(arrays)

@@ -1,0 +1,220 @@
+"""The points of an experiment's grid, one after the other, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.adapters.method import Method
+from harness.adapters.params import check_param
+from harness.catalog.prompts import prompt
+from harness.errors import NotFoundError, Problem
+from harness.located import Located, Path_
+from harness.spec.experiment import ExperimentSpec
+from harness.spec.identity import identified
+from harness.spec.matrix import Assignment, assignments_of, excluded
+from harness.spec.merge import merge
+from harness.spec.problems import problems_of
+from harness.spec.resolve import (
+    MIXED,
+    resolve_adapter,
+    resolve_data,
+    resolve_model,
+    resolve_prompt,
+    resolve_score,
+    resolve_train,
+)
+from harness.spec.run import RunSpec, TrainSettings
+from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
+
+Spec = TypeVar("Spec", bound=BaseModel)
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run as an experiment sees it.
+
+    label: how its row is called; departures: where its hyper-parameters differ from the experiment's recipe.
+    """
+
+    run: RunSpec
+    label: str
+    departures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Settings:
+    base: BaseSpec
+    data: DataSpec
+    score: ScoreSpec
+    prompt: str
+    recipe: TrainSettings
+
+
+class Expansion:
+    """One pass over the grid; `problems` grows as points turn out to be impossible."""
+
+    def __init__(self, experiment: ExperimentSpec) -> None:
+        self.experiment = experiment
+        self.problems: list[Problem] = []
+        self._known: dict[Any, Any] = {}
+
+    def points(self) -> Iterator[Point]:
+        """Every point that can be: by matrix value, then adapter, then seed."""
+        for assignment in assignments_of(self.experiment.file.matrix):
+            settings = self._settings(assignment)
+            for index, entry in enumerate(self.experiment.file.adapters) if settings else ():
+                yield from self._seeded(settings, self._assigned(entry, assignment), index, assignment)
+
+    def _settings(self, assignment: Assignment) -> _Settings | None:
+        """The experiment's settings under an assignment; None where one of its values is wrong."""
+        parts = {
+            "base": self._section(BaseSpec, "base", assignment),
+            "data": self._section(DataSpec, "data", assignment),
+            "score": self._section(ScoreSpec, "score", assignment),
+            "prompt": self._prompt(assignment),
+            "recipe": self._train({}, {}, ("train",), assignment),
+        }
+        return None if any(part is None for part in parts.values()) else _Settings(**parts)
+
+    def _section(self, model: type[Spec], section: str, assignment: Assignment) -> Spec | None:
+        values = deepcopy(self.experiment.located.data.get(section) or {}) | _of(assignment, section)
+        return self._validated(model, values, section, (section,), assignment)
+
+    def _validated(
+        self, model: type[Spec], values: dict[str, Any], section: str, place: Path_, assignment: Assignment
+    ) -> Spec | None:
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            for problem in problems_of(error, Located({section: values}, {}), model, (section,)):
+                choice = assignment.get(problem.field)
+                name = problem.field.partition(".")[2]
+                at = choice.place if choice else (*place, *name.split(".")) if name else place
+                self.problems.append(self.experiment.located.problem(at, problem.message))
+            return None
+
+    def _prompt(self, assignment: Assignment) -> str | None:
+        choice = assignment.get("prompt")
+        if choice is None:
+            return self.experiment.file.prompt
+        return self._or_problem(lambda: prompt(str(choice.value)).name, choice.place)
+
+    def _train(
+        self, method: dict[str, Any], entry: dict[str, Any], place: Path_, assignment: Assignment
+    ) -> TrainSettings | None:
+        """Hyper-parameters: the experiment's, the method's, the entry's, the matrix's, the command line's."""
+        own = self.experiment.located.data.get("train") or {}
+        forced = self.experiment.overrides.data.get("train") or {}
+        layers = (own, method, entry, _of(assignment, "train"), forced)
+        merged = merge(*(Located({"train": dict(layer)}, {}) for layer in layers)).data["train"]
+        key = ("train", *sorted(merged.items()))
+        if key not in self._known:
+            spec = self._validated(TrainSpec, merged, "train", place, assignment)
+            self._known[key] = None if spec is None else resolve_train(spec)
+        return self._known[key]
+
+    def _assigned(self, entry: dict[str, Any], assignment: Assignment) -> dict[str, Any]:
+        """The entry, each part of it that has a parameter of the assignment changed accordingly."""
+        changed = deepcopy(entry)
+        for part in parts_of(changed):
+            params = self._method(part).params
+            for name, choice in _choices(assignment, "adapter").items():
+                if name not in params:
+                    continue
+                part[name] = choice.value
+                if message := check_param(params[name], choice.value, params):
+                    message = f"{message} ({part['method']})"
+                    self.problems.append(self.experiment.located.problem(choice.place, message))
+        return changed
+
+    def _method(self, part: dict[str, Any]) -> Method:
+        return self.experiment.methods.method(part["method"])
+
+    def _seeded(
+        self, settings: _Settings | None, entry: dict[str, Any], index: int, assignment: Assignment
+    ) -> Iterator[Point]:
+        template = None if settings is None else self._template(settings, entry, index, assignment)
+        for seed in self.experiment.file.seeds if template else ():
+            facts = {key: choice.value for key, choice in assignment.items() if not key.startswith("adapter.")}
+            facts |= {f"adapter.{key}": value for key, value in entry.items()} | {"seed": seed}
+            if template and not excluded(facts, self.experiment.file.matrix):
+                yield replace(template, run=_identified(template.run, seed))
+
+    def _template(
+        self, settings: _Settings, entry: dict[str, Any], index: int, assignment: Assignment
+    ) -> Point | None:
+        """The run of an entry, still without its seed and ids; None where something in it can't be."""
+        place: Path_ = ("adapters", index)
+        own = {} if self.experiment.file.same_recipe or MIXED in entry else self._method(entry).train
+        train = self._train(own, entry.get("train") or {}, (*place, "train"), assignment)
+        model = self._resolved(resolve_model, settings.base, _at("base.model", assignment))
+        data = self._resolved(resolve_data, settings.data, _at("data.train", assignment))
+        if train is None or model is None or data is None:
+            return None
+        reference, known = model
+        architecture = (known.config or {}).get("model_type")
+        adapter = self._or_problem(
+            lambda: resolve_adapter(entry, self.experiment.methods, architecture),
+            (*place, "targets") if "targets" in entry else place,
+        )
+        if adapter is None:
+            return None
+        trained = adapter.trains != "nothing"
+        run = RunSpec(
+            model=reference,
+            adapter=adapter,
+            data=data if trained else None,
+            train=train if trained else None,
+            prompt=resolve_prompt(settings.prompt),
+            score=resolve_score(settings.score, self.experiment.file.tasks_path),
+            keep=self.experiment.file.keep,
+            tasks=self.experiment.tasks,
+        )
+        return Point(run, str(entry.get("label") or ""), _departures(train, settings.recipe) if trained else ())
+
+    def _resolved(self, function: Callable[[Any], Found], spec: Any, place: Path_) -> Found | None:
+        if (function, spec) not in self._known:
+            self._known[function, spec] = self._or_problem(lambda: function(spec), place)
+        return self._known[function, spec]
+
+    def _or_problem(self, function: Callable[[], Found], place: Path_) -> Found | None:
+        try:
+            return function()
+        except (NotFoundError, ValueError) as error:
+            self.problems.append(self.experiment.located.problem(place, str(error)))
+            return None
+
+
+def parts_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entry itself, or the adapters that it mixes."""
+    return entry[MIXED] if MIXED in entry else [entry]
+
+
+def _choices(assignment: Assignment, section: str) -> dict[str, Any]:
+    prefix = f"{section}."
+    return {key.removeprefix(prefix): choice for key, choice in assignment.items() if key.startswith(prefix)}
+
+
+def _of(assignment: Assignment, section: str) -> dict[str, Any]:
+    return {name: choice.value for name, choice in _choices(assignment, section).items()}
+
+
+def _at(key: str, assignment: Assignment) -> Path_:
+    return assignment[key].place if key in assignment else tuple(key.split("."))
+
+
+def _identified(run: RunSpec, seed: int) -> RunSpec:
+    """A run has a seed where one decides something: training, or sampled answers."""
+    seeded = run.adapter.trains != "nothing" or run.score.decoding.sample is not None
+    return identified(run.model_copy(update={"seed": seed if seeded else None}))
+
+
+def _departures(train: TrainSettings, recipe: TrainSettings) -> tuple[str, ...]:
+    ours, asked = train.model_dump(), recipe.model_dump()
+    return tuple(f"{name} {ours[name]} (recipe: {asked[name]})" for name in ours if ours[name] != asked[name])

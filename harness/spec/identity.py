@@ -1,0 +1,78 @@
+"""What makes two runs the same: the canonical form of a run, and its ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness.spec.fields import FieldClass
+from harness.spec.run import RunSpec
+
+IDENTITY_VERSION = 1
+ID_LENGTH = 12
+
+
+@lru_cache(maxsize=None)
+def field_class(model: type[BaseModel], name: str) -> FieldClass:
+    """The class that a specification's field is marked with.
+
+    Raises TypeError for an unmarked field: mark it IDENTITY, SCORING or RUNTIME (harness/spec/fields.py).
+    """
+    marks = [mark for mark in model.model_fields[name].metadata if isinstance(mark, FieldClass)]
+    if len(marks) != 1:
+        raise TypeError(f"{model.__name__}.{name} must be marked once as IDENTITY, SCORING or RUNTIME")
+    return marks[0]
+
+
+def canonical(value: Any, roles: frozenset[str]) -> Any:
+    """The part of a specification whose fields have one of these roles, as plain JSON values."""
+    if isinstance(value, BaseModel):
+        return {name: found for name in type(value).model_fields if (found := _field(value, name, roles)) is not _LEFT_OUT}
+    if isinstance(value, dict):
+        return {str(key): canonical(child, roles) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(child, roles) for child in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+_LEFT_OUT = object()
+
+
+def _field(model: BaseModel, name: str, roles: frozenset[str]) -> Any:
+    mark, value = field_class(type(model), name), getattr(model, name)
+    if mark.role not in roles and not isinstance(value, BaseModel):
+        return _LEFT_OUT
+    if mark.since > 1 and value == type(model).model_fields[name].default:
+        return _LEFT_OUT
+    form = canonical(value, roles)
+    return _LEFT_OUT if isinstance(value, BaseModel) and not form else form
+
+
+def digest(form: Any) -> str:
+    """The first 12 hex digits of the SHA-256 of a canonical form."""
+    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+def identified(run: RunSpec) -> RunSpec:
+    """The run with its `train_id` and `run_id`.
+
+    `train_id` covers what determines the adapter; `run_id` covers that and the scoring protocol, but not the
+    task list. Where nothing is trained, data, hyper-parameters, template and seed determine nothing (a seed
+    still determines sampled answers).
+    """
+    trained = canonical(run, frozenset({"identity"}))
+    if run.adapter.trains == "nothing":
+        trained = {"model": trained["model"], "adapter": trained["adapter"]}
+    train_id = digest({"identity_version": IDENTITY_VERSION, **trained})
+    scored = canonical(run, frozenset({"scoring"}))
+    if run.score.decoding.sample is not None:
+        scored["seed"] = run.seed
+    run_id = digest({"identity_version": IDENTITY_VERSION, "train_id": train_id, **scored})
+    return run.model_copy(update={"train_id": train_id, "run_id": run_id})

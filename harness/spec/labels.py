@@ -1,0 +1,81 @@
+"""How the rows of an experiment are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from harness.spec.run import AdapterRef, RunSpec
+
+if TYPE_CHECKING:
+    from harness.spec.experiment import ExperimentSpec
+    from harness.spec.expansion import Point
+
+SETTINGS = ("data", "train", "score", "base")
+
+
+def labelled(points: tuple[Point, ...], experiment: ExperimentSpec) -> tuple[Point, ...]:
+    """The points with a label each: the given one, else the method and the fields in which rows differ."""
+    facts = [_facts(point.run) for point in points]
+    axes = _axes(experiment)
+    differing = {
+        title: _differing([fact for fact, point in zip(facts, points) if _title(point.run.adapter) == title])
+        for title in {_title(point.run.adapter) for point in points}
+    }
+    result = []
+    for point, fact in zip(points, facts):
+        title = _title(point.run.adapter)
+        shown = [key for key in fact if (key in differing[title] if "." not in key else key in axes)]
+        detail = " ".join(f"{key.rpartition('.')[2]}={fact[key]}" for key in shown)
+        result.append(replace(point, label=_joined(point.label or title, detail, bool(point.label), axes, fact)))
+    return tuple(result)
+
+
+def _joined(title: str, detail: str, given: bool, axes: Sequence[str], fact: dict[str, Any]) -> str:
+    """A given label stands alone unless a matrix makes several rows of it."""
+    if given:
+        detail = " ".join(f"{key.rpartition('.')[2]}={fact[key]}" for key in axes if key in fact)
+    return f"{title} {detail}".strip()
+
+
+def _title(adapter: AdapterRef) -> str:
+    return "+".join(part.method for part in adapter.parts) if adapter.parts else adapter.method
+
+
+def _facts(run: RunSpec) -> dict[str, Any]:
+    """What may tell two rows apart: the adapter's parameters, and settings as `section.field`."""
+    facts: dict[str, Any] = {}
+    for part in run.adapter.parts or (run.adapter,):
+        for key, value in part.params.items():
+            facts[key] = f"{facts[key]}/{value}" if key in facts else _short(value)
+    for section in ("data", "train", "score"):
+        values = getattr(run, section)
+        if values is not None:
+            facts |= {f"{section}.{key}": _short(value) for key, value in values.model_dump().items()}
+    return facts | {"base.model": run.model.name, "base.dtype": run.model.dtype}
+
+
+def _short(value: Any) -> Any:
+    return f"{value:g}" if isinstance(value, float) else ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _differing(facts: list[dict[str, Any]]) -> set[str]:
+    keys = {key for fact in facts for key in fact}
+    differing = {key for key in keys if len({str(fact.get(key)) for fact in facts}) > 1}
+    if "r" in differing and len({_ratio(fact) for fact in facts}) == 1:
+        differing.discard("alpha")
+    return differing
+
+
+def _ratio(fact: dict[str, Any]) -> Any:
+    """alpha / r: where it is the same for all rows, r says it all."""
+    alpha, r = fact.get("alpha"), fact.get("r")
+    return alpha / r if isinstance(alpha, (int, float)) and isinstance(r, (int, float)) else (alpha, r)
+
+
+def _axes(experiment: ExperimentSpec) -> list[str]:
+    """The matrix's axes as facts are called."""
+    matrix = experiment.file.matrix
+    zipped = [key for group in matrix.get("zip", ()) for key in group]
+    return [key.removeprefix("adapter.") for key in (*matrix, *zipped) if key not in ("zip", "exclude")]

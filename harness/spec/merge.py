@@ -1,0 +1,84 @@
+"""Putting documents together: mappings merge by key, everything else replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+from harness.errors import Problem, SpecError
+from harness.located import Located, Mark, Path_, parse_yaml
+
+EITHER_OR = {("train", "epochs"): ("train", "steps"), ("train", "steps"): ("train", "epochs")}
+"""Pairs of which a later document's choice replaces the earlier one's."""
+
+
+def merge(*documents: Located) -> Located:
+    """The documents laid over each other, the last one winning; every value keeps its mark."""
+    merged = Located({}, {})
+    for document in documents:
+        _lay(merged, document)
+    return merged
+
+
+def _lay(under: Located, over: Located) -> None:
+    _lay_mapping(under, under.data, over, over.data, ())
+
+
+def _lay_mapping(
+    under: Located, below: dict[str, Any], over: Located, above: dict[str, Any], place: Path_
+) -> None:
+    if place in over.marks:
+        under.marks.setdefault(place, over.marks[place])
+    for key, value in above.items():
+        here = (*place, key)
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _lay_mapping(under, below[key], over, value, here)
+            continue
+        _drop_rival(under, over, here)
+        below[key] = deepcopy(value)
+        _forget(under.marks, here)
+        under.marks.update({mark: where for mark, where in over.marks.items() if mark[: len(here)] == here})
+
+
+def _drop_rival(under: Located, over: Located, place: Path_) -> None:
+    """Setting `train.steps` over a file that says `train.epochs` means the steps."""
+    rival = EITHER_OR.get(place)
+    if rival and rival[1] not in over.data.get(rival[0], {}):
+        under.data.get(rival[0], {}).pop(rival[1], None)
+        _forget(under.marks, rival)
+
+
+def _forget(marks: dict[Path_, Mark], place: Path_) -> None:
+    for mark in [mark for mark in marks if mark[: len(place)] == place]:
+        del marks[mark]
+
+
+def assignments(texts: Iterable[str]) -> Located:
+    """`a.b=value` texts of `--set` as a document, the values read as YAML.
+
+    Raises SpecError for a text without `=` or with a value that is no YAML.
+    """
+    documents, problems = [], []
+    for text in texts:
+        path, equals, value = text.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            problems.append(Problem("--set", 0, text, "must be a.b=value"))
+            continue
+        try:
+            documents.append(_nested(keys, parse_yaml(f"value: {value}", "--set")))
+        except SpecError:
+            problems.append(Problem("--set", 0, path, f"{value!r} is no YAML value"))
+    if problems:
+        raise SpecError(problems)
+    return merge(*documents)
+
+
+def _nested(keys: list[str], parsed: Located) -> Located:
+    value = parsed.data["value"]
+    for key in reversed(keys):
+        value = {key: value}
+    marks = {tuple(keys[:depth]): Mark("--set", 0) for depth in range(1, len(keys) + 1)}
+    marks |= {(*keys, *place[1:]): Mark("--set", 0) for place in parsed.marks if place}
+    return Located(value, marks)

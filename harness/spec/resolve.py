@@ -1,0 +1,128 @@
+"""From the settings of one point to the content that identifies it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.adapters.catalogue import Catalogue
+from harness.adapters.params import resolve_config, resolve_params
+from harness.catalog.data import data_set
+from harness.catalog.files import sha256_of
+from harness.catalog.models import ModelEntry, model_entry
+from harness.catalog.prompts import prompt
+from harness.spec.run import (
+    AdapterRef,
+    DataRef,
+    Decoding,
+    ModelRef,
+    PromptRef,
+    Sampling,
+    ScoreSettings,
+    SourceRef,
+    TrainSettings,
+)
+from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, SourceSpec, TrainSpec
+
+MIXED = "mixed"
+
+
+def resolve_model(base: BaseSpec) -> tuple[ModelRef, ModelEntry]:
+    """The base model. Raises NotFoundError for a name that is no model."""
+    entry = model_entry(base.model, base.revision)
+    content = f"hub:{entry.location}@{entry.revision}" if entry.source == "hub" else f"sha256:{entry.sha256}"
+    name = entry.location if entry.source == "local" else entry.name
+    dtype = base.dtype or entry.dtype
+    reference = ModelRef(
+        name=name, revision=entry.revision, content=content, dtype=dtype, quantization=base.quantization
+    )
+    return reference, entry
+
+
+def resolve_data(data: DataSpec) -> DataRef:
+    """The training data. Raises NotFoundError for a data set that the catalog doesn't know."""
+    if isinstance(data.train, str):
+        known = data_set(data.train)
+        sources = tuple(_catalog_source(file.file, file.content(), known.format) for file in known.files)
+        name = known.name
+    else:
+        sources = (_own_source(data.train),)
+        name = sources[0].name
+    return DataRef(
+        name=name, sources=sources, fraction=data.fraction, limit=data.limit, validation=data.validation
+    )
+
+
+def _catalog_source(file: str, sha256: str | None, format: str) -> SourceRef:
+    content = f"sha256:{sha256}" if sha256 else f"catalog:{file}"
+    return SourceRef(kind="catalog", location=file, name=file, format=format, content=content)
+
+
+def _own_source(source: SourceSpec) -> SourceRef:
+    if source.path is not None:
+        path = Path(source.path)
+        content = f"sha256:{sha256_of(path)}" if path.is_file() else f"path:{path.name}"
+        return SourceRef(kind="path", location=str(path), name=path.name, format=source.format, content=content)
+    if source.url is not None:
+        return SourceRef(
+            kind="url", location=source.url, name=source.url, format=source.format, content=f"url:{source.url}"
+        )
+    revision = source.revision or "main"
+    return SourceRef(
+        kind="hub",
+        location=str(source.hub),
+        name=str(source.hub),
+        format=source.format,
+        revision=revision,
+        content=f"hub:{source.hub}@{revision}",
+    )
+
+
+def resolve_prompt(name: str) -> PromptRef:
+    """The template texts of a prompt that the catalog has."""
+    found = prompt(name)
+    return PromptRef(name=name, train=found.train, score=found.score)
+
+
+def resolve_train(train: TrainSpec) -> TrainSettings:
+    """The hyper-parameters, with one epoch where neither epochs nor steps are set."""
+    values = train.model_dump()
+    if values["epochs"] is None and values["steps"] is None:
+        values["epochs"] = 1.0
+    return TrainSettings(**values)
+
+
+def resolve_score(score: ScoreSpec, tasks_path: str | None) -> ScoreSettings:
+    """The scoring protocol."""
+    sample = score.decoding.sample
+    decoding = Decoding(beams=score.decoding.beams or 1, sample=Sampling(**sample.model_dump()) if sample else None)
+    return ScoreSettings(
+        decoding=decoding,
+        limit=score.limit,
+        batch_size=score.batch_size,
+        tasks_path=tasks_path,
+        store_outputs=score.store_outputs,
+    )
+
+
+def resolve_adapter(entry: dict[str, Any], methods: Catalogue, model_type: str | None) -> AdapterRef:
+    """An entry's method with its arguments; a mixture's parts likewise.
+
+    Raises ValueError where the architecture lacks a target letter.
+    """
+    if MIXED in entry:
+        parts = tuple(resolve_adapter(part, methods, model_type) for part in entry[MIXED])
+        return AdapterRef(method=MIXED, config_class="harness.tuners:MixedConfig", parts=parts)
+    method = methods.method(entry["method"])
+    params = resolve_params(method, {key: value for key, value in entry.items() if key in method.params})
+    return AdapterRef(
+        method=method.method,
+        trains=method.trains,
+        config_class=method.config_class,
+        config=resolve_config(method, params, model_type),
+        callbacks=method.callbacks,
+        trainer=method.trainer,
+        optimizer=method.optimizer,
+        params=params,
+        mergeable=method.mergeable,
+    )

@@ -1,0 +1,143 @@
+"""One run: a point of an experiment's grid, with everything that determines its result."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.spec.fields import IDENTITY, RUNTIME, SCORING
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization = Literal["none", "int8", "nf4"]
+
+
+class Frozen(BaseModel):
+    """A strict, immutable piece of a specification."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ModelRef(Frozen):
+    """A base model: how it is found, and what fixes its weights.
+
+    content: `sha256:...` of local files, or `hub:name@revision`.
+    """
+
+    name: Annotated[str, RUNTIME]
+    revision: Annotated[str | None, RUNTIME] = None
+    content: Annotated[str, IDENTITY] = ""
+    dtype: Annotated[Dtype, IDENTITY] = "auto"
+    quantization: Annotated[Quantization, IDENTITY] = "none"
+
+
+class AdapterRef(Frozen):
+    """A method with its resolved arguments. `mixed` parts are AdapterRefs of their own."""
+
+    method: Annotated[str, RUNTIME]
+    trains: Annotated[Literal["adapter", "all", "nothing"], IDENTITY] = "adapter"
+    config_class: Annotated[str | None, IDENTITY] = None
+    config: Annotated[dict[str, Any], IDENTITY] = {}
+    callbacks: Annotated[tuple[dict[str, Any], ...], IDENTITY] = ()
+    trainer: Annotated[str | None, IDENTITY] = None
+    optimizer: Annotated[str | None, IDENTITY] = None
+    parts: Annotated[tuple[AdapterRef, ...], IDENTITY] = ()
+    params: Annotated[dict[str, Any], RUNTIME] = {}
+    mergeable: Annotated[bool | None, RUNTIME] = None
+
+
+class SourceRef(Frozen):
+    """One file, address or hub data set of training examples: how it is found, and what fixes its content.
+
+    content: `sha256:...` of a file, `url:address`, `hub:name@revision`, or `catalog:file` while a file of the
+    catalog with no recorded SHA-256 is not at hand.
+    """
+
+    kind: Annotated[Literal["catalog", "path", "url", "hub"], RUNTIME]
+    location: Annotated[str, RUNTIME]
+    name: Annotated[str, RUNTIME]
+    format: Annotated[str, IDENTITY] = "instruction"
+    revision: Annotated[str | None, RUNTIME] = None
+    content: Annotated[str, IDENTITY] = ""
+
+
+class DataRef(Frozen):
+    """The training examples: their sources in order, and which share of them is drawn."""
+
+    name: Annotated[str, RUNTIME]
+    sources: Annotated[tuple[SourceRef, ...], IDENTITY]
+    fraction: Annotated[float, IDENTITY] = 1.0
+    limit: Annotated[int | None, IDENTITY] = None
+    validation: Annotated[int, IDENTITY] = 0
+
+
+class PromptRef(Frozen):
+    """The template of training and scoring; its text, not its name, is what counts."""
+
+    name: Annotated[str, RUNTIME]
+    train: Annotated[str, IDENTITY]
+    score: Annotated[str, SCORING]
+
+
+class TrainSettings(Frozen):
+    """Hyper-parameters of fine-tuning, resolved for one run."""
+
+    epochs: Annotated[float | None, IDENTITY] = None
+    steps: Annotated[int | None, IDENTITY] = None
+    learning_rate: Annotated[float, IDENTITY] = 3e-4
+    lr_scheduler: Annotated[str, IDENTITY] = "linear"
+    warmup_steps: Annotated[float, IDENTITY] = 0
+    optimizer: Annotated[str, IDENTITY] = "adamw"
+    weight_decay: Annotated[float, IDENTITY] = 0.0
+    max_grad_norm: Annotated[float, IDENTITY] = 1.0
+    batch_size: Annotated[int, IDENTITY] = 16
+    max_length: Annotated[int, IDENTITY] = 256
+    loss_on: Annotated[Literal["all", "completion"], IDENTITY] = "all"
+    eval_steps: Annotated[int, IDENTITY] = 80
+    checkpoint: Annotated[Literal["best", "last"], IDENTITY] = "last"
+    micro_batch_size: Annotated[int | None, RUNTIME] = None
+    gradient_checkpointing: Annotated[bool, RUNTIME] = False
+
+
+class Sampling(Frozen):
+    """Sampling instead of the most likely token."""
+
+    temperature: Annotated[float, SCORING] = 1.0
+    top_p: Annotated[float, SCORING] = 1.0
+    top_k: Annotated[int, SCORING] = 50
+
+
+class Decoding(Frozen):
+    """How answers are generated: greedy (one beam), beam search, or sampling."""
+
+    beams: Annotated[int, SCORING] = 1
+    sample: Annotated[Sampling | None, SCORING] = None
+
+
+class ScoreSettings(Frozen):
+    """The scoring protocol."""
+
+    decoding: Annotated[Decoding, SCORING] = Decoding()
+    limit: Annotated[int | None, SCORING] = None
+    batch_size: Annotated[int, RUNTIME] = 16
+    tasks_path: Annotated[str | None, RUNTIME] = None
+    store_outputs: Annotated[Literal["wrong", "all", "none"], RUNTIME] = "wrong"
+
+
+class RunSpec(Frozen):
+    """One run, complete: a worker needs nothing else to train and score it.
+
+    `data`, `train` and `seed` are None where nothing is trained (method `none`).
+    """
+
+    model: Annotated[ModelRef, IDENTITY]
+    adapter: Annotated[AdapterRef, IDENTITY]
+    data: Annotated[DataRef | None, IDENTITY] = None
+    train: Annotated[TrainSettings | None, IDENTITY] = None
+    prompt: Annotated[PromptRef, IDENTITY]
+    score: Annotated[ScoreSettings, SCORING] = ScoreSettings()
+    seed: Annotated[int | None, IDENTITY] = None
+    keep: Annotated[bool, RUNTIME] = False
+    tasks: Annotated[tuple[str, ...], RUNTIME] = ()
+    train_id: Annotated[str, RUNTIME] = ""
+    run_id: Annotated[str, RUNTIME] = ""

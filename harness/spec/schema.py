@@ -1,0 +1,162 @@
+"""The fields of an experiment file, checked strictly."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from harness.catalog.data import FORMATS
+from harness.errors import nearest
+from harness.spec.run import Dtype, Quantization
+
+Positive = Annotated[int, Field(ge=1)]
+SCHEDULERS = (
+    "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt", "cosine_with_restarts",
+    "cosine_with_min_lr", "warmup_stable_decay",
+)  # fmt: skip
+OPTIMIZERS = (
+    "adamw", "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "paged_adamw", "adafactor", "sgd",
+    "rmsprop", "adagrad", "lion", "lion_8bit",
+)  # fmt: skip
+
+
+def one_of(known: tuple[str, ...]) -> AfterValidator:
+    """Refuses a name that is not known, with the nearest one."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"unknown value {value!r}, {nearest(value, known)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Strict(BaseModel):
+    """A mapping of an experiment file: unknown keys are errors, values keep their YAML type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BaseSpec(Strict):
+    """The base model."""
+
+    model: Annotated[str, Field(min_length=1, description="a catalog name, a local directory, or a hub id")]
+    revision: Annotated[str | None, Field(description="a hub model's branch, tag or commit")] = None
+    dtype: Annotated[Dtype | None, Field(description="of the base's weights; the model's own by default")] = None
+    quantization: Annotated[Quantization, Field(description="of the base's weights (int8 and nf4: bitsandbytes)")] = (
+        "none"
+    )
+
+
+class SourceSpec(Strict):
+    """Training data that is not in the catalog."""
+
+    path: Annotated[str | None, Field(description="a json, jsonl, csv or parquet file")] = None
+    url: Annotated[str | None, Field(description="the address of such a file")] = None
+    hub: Annotated[str | None, Field(description="a data set's id on the hub")] = None
+    revision: Annotated[str | None, Field(description="a hub data set's branch, tag or commit")] = None
+    format: Annotated[str, one_of(FORMATS), Field(description="how a row is read")] = "instruction"
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceSpec:
+        if sum(place is not None for place in (self.path, self.url, self.hub)) != 1:
+            raise ValueError("needs exactly one of path, url and hub")
+        if self.revision and not self.hub:
+            raise ValueError("revision belongs to hub")
+        return self
+
+
+class DataSpec(Strict):
+    """The training data."""
+
+    train: Annotated[str | SourceSpec, Field(description="a catalog name, or {path | url | hub, format}")]
+    fraction: Annotated[float, Field(gt=0, le=1, description="share of the training examples, nested for a seed")] = 1.0
+    limit: Annotated[Positive | None, Field(description="at most so many training examples")] = None
+    validation: Annotated[int, Field(ge=0, description="examples kept from training for the validation loss")] = 0
+
+
+class TrainSpec(Strict):
+    """Hyper-parameters of fine-tuning, with the built-in defaults."""
+
+    epochs: Annotated[float | None, Field(gt=0, description="passes over the data; or steps (default: 1 epoch)")] = None
+    steps: Annotated[Positive | None, Field(description="optimizer steps; or epochs")] = None
+    learning_rate: Annotated[float, Field(gt=0, description="the highest of the schedule")] = 3e-4
+    lr_scheduler: Annotated[str, one_of(SCHEDULERS), Field(description="transformers' name")] = "linear"
+    warmup_steps: Annotated[float, Field(ge=0, description="steps; below 1, a share of all steps")] = 0
+    optimizer: Annotated[str, one_of(OPTIMIZERS), Field(description="adamw, or transformers' name")] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0, description="of the optimizer")] = 0.0
+    max_grad_norm: Annotated[float, Field(ge=0, description="gradients are clipped to it")] = 1.0
+    batch_size: Annotated[Positive, Field(description="effective: examples per optimizer step")] = 16
+    micro_batch_size: Annotated[Positive | None, Field(description="examples at once; changes no result")] = None
+    max_length: Annotated[Positive, Field(description="tokens per example, the rest is cut")] = 256
+    loss_on: Annotated[Literal["all", "completion"], Field(description="which tokens are learned")] = "all"
+    gradient_checkpointing: Annotated[bool, Field(description="less memory for more time")] = False
+    eval_steps: Annotated[Positive, Field(description="steps between two validation losses")] = 80
+    checkpoint: Annotated[Literal["best", "last"], Field(description="by validation loss, or the last")] = "last"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainSpec:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps exclude each other")
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"micro_batch_size must divide batch_size, got {self.micro_batch_size} and {self.batch_size}"
+            )
+        return self
+
+
+class SampleSpec(Strict):
+    """Sampling parameters, as in transformers' generation."""
+
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 50
+
+
+class DecodingSpec(Strict):
+    """Beam search or sampling."""
+
+    beams: Annotated[int | None, Field(ge=1)] = None
+    sample: SampleSpec | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DecodingSpec:
+        if (self.beams is None) == (self.sample is None):
+            raise ValueError("must be greedy, {beams: N} or {sample: {temperature, top_p, top_k}}")
+        return self
+
+
+def _greedy(value: Any) -> Any:
+    return {"beams": 1} if value == "greedy" else value
+
+
+class ScoreSpec(Strict):
+    """The scoring protocol."""
+
+    decoding: Annotated[DecodingSpec, BeforeValidator(_greedy), Field(description="how answers are generated")] = (
+        DecodingSpec(beams=1)
+    )
+    limit: Annotated[Positive | None, Field(description="test items a task, a seeded choice")] = None
+    batch_size: Annotated[Positive, Field(description="prompts at once")] = 16
+    store_outputs: Annotated[Literal["wrong", "all", "none"], Field(description="which answers are kept whole")] = (
+        "wrong"
+    )
+
+
+class ExperimentFile(Strict):
+    """A whole experiment file after merging. `adapters` and `matrix` are checked against the methods they name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the experiment's name")]
+    base: BaseSpec
+    data: DataSpec
+    train: TrainSpec = TrainSpec()
+    prompt: Annotated[str, Field(description="the template of training and scoring")] = "llm_adapters"
+    score: ScoreSpec = ScoreSpec()
+    adapters: Annotated[list[dict[str, Any]], Field(min_length=1, description="the methods that are compared")]
+    seeds: Annotated[list[int], Field(min_length=1, description="one training each")] = [0]
+    tasks: Annotated[str | list[str], Field(description="a benchmark, or a list of task names")]
+    tasks_path: Annotated[str | None, Field(description="a folder of your own lm-eval task files")] = None
+    matrix: Annotated[dict[str, Any], Field(description="values that are crossed with all else")] = {}
+    same_recipe: Annotated[bool, Field(description="ignore what a method's own file says of training")] = False
+    keep: Annotated[bool, Field(description="keep the weights of full fine-tuning")] = False

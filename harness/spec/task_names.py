@@ -1,0 +1,59 @@
+"""Which tasks an experiment means."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from harness.catalog.tasks import benchmarks, tasks, tasks_in
+from harness.errors import Problem, nearest
+from harness.located import Located
+
+NAMED = re.compile(r"^(?:task|group|tag):[ \t]*[\"']?([\w.:/-]+)", re.MULTILINE)
+
+
+def resolve_tasks(located: Located, problems: list[Problem]) -> tuple[str, ...]:
+    """The experiment's tasks in order; what is wrong with their names is added to `problems`."""
+    own = _own_tasks(located, problems)
+    asked = located.data.get("tasks")
+    if isinstance(asked, str):
+        if asked in benchmarks():
+            return benchmarks()[asked].tasks
+        known = {*benchmarks(), *(f"[{name}]" for name in (*tasks(), *own))}
+        problems.append(located.problem(("tasks",), f"unknown benchmark {asked!r}, {nearest(asked, known)}"))
+        return ()
+    if asked == []:
+        problems.append(located.problem(("tasks",), "must not be empty"))
+    names = [name for name in asked if isinstance(name, str)] if isinstance(asked, list) else []
+    for index, name in enumerate(names):
+        _check_name(name, index, own, located, problems)
+    return tuple(dict.fromkeys(names))
+
+
+def _own_tasks(located: Located, problems: list[Problem]) -> set[str]:
+    folder = located.data.get("tasks_path")
+    if not isinstance(folder, str):
+        return set()
+    if not Path(folder).is_dir():
+        problems.append(located.problem(("tasks_path",), f"{folder} is no directory"))
+        return set()
+    return set(tasks_in(Path(folder)))
+
+
+def _check_name(name: str, index: int, own: set[str], located: Located, problems: list[Problem]) -> None:
+    if name in tasks() or name in own or name in lm_eval_names():
+        return
+    hint = nearest(name, {*tasks(), *own, *lm_eval_names()})
+    problems.append(located.problem(("tasks", index), f"unknown task {name!r}, {hint}"))
+
+
+@lru_cache
+def lm_eval_names() -> frozenset[str]:
+    """The names of lm-eval's own tasks, groups and tags, read off its files without importing it."""
+    spec = importlib.util.find_spec("lm_eval")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    files = (Path(spec.origin).parent / "tasks").rglob("*.yaml")
+    return frozenset(name for file in files for name in NAMED.findall(file.read_text(encoding="utf-8", errors="ignore")))

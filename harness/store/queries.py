@@ -1,0 +1,239 @@
+"""Reading the database into frozen records."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.orm import Session
+
+from harness.store.records import (
+    AttemptRecord,
+    MembershipRecord,
+    RunRecord,
+    RunState,
+    Sample,
+    ScoreRecord,
+    TrainResult,
+)
+from harness.store.registry import CHUNK
+from harness.store.tables import (
+    Attempt,
+    Experiment,
+    Item,
+    Membership,
+    Outcome,
+    Run,
+    ScoredTask,
+    Scoring,
+    TaskScore,
+    Training,
+)
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds") + "Z"
+
+
+def states(session: Session, run_ids: Sequence[str]) -> dict[str, RunState]:
+    """See `Store.states`."""
+    found: dict[str, RunState] = {}
+    clock = session.scalar(select(func.current_timestamp()))
+    for chunk in _chunks(run_ids):
+        rows = session.scalars(select(Run).where(Run.run_id.in_(chunk))).all()
+        ids = [row.id for row in rows]
+        scored = _scored(session, ids)
+        tries = dict(
+            session.execute(select(Attempt.run, func.count()).where(Attempt.run.in_(ids)).group_by(Attempt.run)).all()
+        )
+        trained = set(trainings_known(session, [row.train_id for row in rows]))
+        for row in rows:
+            found[row.run_id] = RunState(
+                run_id=row.run_id,
+                train_id=row.train_id,
+                status=row.status,
+                stage=row.stage,
+                kind=row.kind,
+                error=row.error,
+                worker=row.worker,
+                beat_seconds_ago=_seconds_between(row.heartbeat_at, clock),
+                attempts=tries.get(row.id, 0),
+                scored=scored.get(row.id, {}),
+                trained=row.train_id in trained,
+            )
+    return found
+
+
+def _seconds_between(beat: datetime | None, clock: Any) -> float | None:
+    if beat is None or clock is None:
+        return None
+    moment = datetime.fromisoformat(clock) if isinstance(clock, str) else clock
+    return (moment.replace(tzinfo=None) - beat).total_seconds()
+
+
+def _scored(session: Session, ids: Sequence[int]) -> dict[int, dict[str, frozenset[str]]]:
+    query = select(TaskScore.run, ScoredTask.name, ScoredTask.fingerprint)
+    query = query.join(ScoredTask, ScoredTask.id == TaskScore.task).where(TaskScore.run.in_(ids), TaskScore.position == 0)
+    found: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for run, task, fingerprint in session.execute(query):
+        found[run][task].add(fingerprint)
+    return {run: {task: frozenset(prints) for task, prints in tasks.items()} for run, tasks in found.items()}
+
+
+def trainings_known(session: Session, train_ids: Sequence[str]) -> list[str]:
+    """Those of the adapters that were trained."""
+    return [
+        train_id
+        for chunk in _chunks(train_ids)
+        for train_id in session.scalars(select(Training.train_id).where(Training.train_id.in_(chunk)))
+    ]
+
+
+def trainings(session: Session, train_ids: Sequence[str]) -> dict[str, TrainResult]:
+    """See `Store.trainings`."""
+    return {
+        row.train_id: _training(row, loss=False)
+        for chunk in _chunks(train_ids)
+        for row in session.scalars(select(Training).where(Training.train_id.in_(chunk)))
+    }
+
+
+def _training(row: Training, loss: bool) -> TrainResult:
+    return TrainResult(
+        seconds=row.seconds,
+        steps=row.steps,
+        tokens=row.tokens,
+        peak_memory_bytes=row.peak_memory_bytes,
+        trainable_params=row.trainable_params,
+        base_params=row.base_params,
+        trainable_percent=row.trainable_percent,
+        adapter_bytes=row.adapter_bytes,
+        loss=tuple(json.loads(zlib.decompress(row.loss))) if loss else (),
+        counts=row.counts,
+        provenance=row.provenance,
+    )
+
+
+def runs(
+    session: Session, run_ids: Sequence[str] | None, prefix: str | None, loss: bool
+) -> tuple[RunRecord, ...]:
+    """See `Store.runs`."""
+    query = select(Run, Training).outerjoin(Training, Training.train_id == Run.train_id).order_by(Run.id)
+    if prefix is not None:
+        query = query.where(Run.run_id.startswith(prefix, autoescape=True))
+    if run_ids is None:
+        return tuple(_run(row, training, loss) for row, training in session.execute(query))
+    return tuple(
+        _run(row, training, loss)
+        for chunk in _chunks(run_ids)
+        for row, training in session.execute(query.where(Run.run_id.in_(chunk)))
+    )
+
+
+def _run(row: Run, training: Training | None, loss: bool) -> RunRecord:
+    return RunRecord(
+        run_id=row.run_id,
+        train_id=row.train_id,
+        model=row.model,
+        method=row.method,
+        seed=row.seed,
+        status=row.status,
+        stage=row.stage,
+        kind=row.kind,
+        error=row.error,
+        spec=row.spec,
+        created_at=str(_iso(row.created_at)),
+        finished_at=_iso(row.finished_at),
+        training=None if training is None else _training(training, loss),
+    )
+
+
+def memberships(
+    session: Session, experiment: str | None, run_ids: Sequence[str] | None
+) -> tuple[MembershipRecord, ...]:
+    """See `Store.memberships`."""
+    query = select(Experiment, Membership, Run.run_id)
+    query = query.join(Membership, Membership.experiment == Experiment.id).join(Run, Run.id == Membership.run)
+    query = query.order_by(Experiment.registered_at.desc(), Membership.position)
+    if experiment is not None:
+        query = query.where(Experiment.name == experiment)
+    rows = _all(session, query, run_ids)
+    return tuple(
+        MembershipRecord(
+            experiment=found.name,
+            profile=found.profile,
+            benchmark=found.benchmark,
+            run_id=run_id,
+            label=place.label,
+            position=place.position,
+            tasks=tuple(place.tasks),
+            departures=tuple(place.departures),
+        )
+        for found, place, run_id in rows
+    )
+
+
+def _all(session: Session, query: Select[Any], run_ids: Sequence[str] | None) -> Iterator[Any]:
+    if run_ids is None:
+        yield from session.execute(query)
+        return
+    for chunk in _chunks(run_ids):
+        yield from session.execute(query.where(Run.run_id.in_(chunk)))
+
+
+def scores(session: Session, run_ids: Sequence[str]) -> tuple[ScoreRecord, ...]:
+    """See `Store.scores`."""
+    query = select(
+        Run.run_id, ScoredTask.name, ScoredTask.version, ScoredTask.fingerprint,
+        TaskScore.metric, TaskScore.position, TaskScore.value, TaskScore.stderr, TaskScore.n, Scoring.scored_at,
+    )  # fmt: skip
+    query = query.join(TaskScore, TaskScore.run == Run.id).join(ScoredTask, ScoredTask.id == TaskScore.task)
+    query = query.join(Scoring, and_(Scoring.run == Run.id, Scoring.task == ScoredTask.id))
+    query = query.order_by(Run.id, ScoredTask.id, TaskScore.position)
+    return tuple(ScoreRecord(*row[:-1], scored_at=str(_iso(row[-1]))) for row in _all(session, query, run_ids))
+
+
+def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:
+    """See `Store.attempts`."""
+    query = select(Attempt).join(Run, Run.id == Attempt.run).where(Run.run_id == run_id).order_by(Attempt.number)
+    return tuple(
+        AttemptRecord(
+            number=row.number,
+            worker=row.worker,
+            device=row.device,
+            started_at=str(_iso(row.started_at)),
+            ended_at=_iso(row.ended_at),
+            outcome=row.outcome,
+            kind=row.kind,
+            message=row.message,
+            traceback=row.traceback,
+            provenance=row.provenance,
+        )
+        for row in session.scalars(query)
+    )
+
+
+def samples(session: Session, run_id: str, task: str) -> tuple[Sample, ...]:
+    """See `Store.samples`."""
+    query = (
+        select(Item.doc_id, Item.hash, Outcome.outcome, Outcome.answer, Outcome.output_tokens, Outcome.output)
+        .join(Outcome, Outcome.item == Item.id)
+        .join(Run, Run.id == Outcome.run)
+        .join(ScoredTask, ScoredTask.id == Item.task)
+        .where(Run.run_id == run_id, ScoredTask.name == task)
+        .order_by(Item.doc_id)
+    )
+    return tuple(
+        Sample(doc_id, hash, outcome, answer, length, None if output is None else zlib.decompress(output).decode())
+        for doc_id, hash, outcome, answer, length, output in session.execute(query)
+    )

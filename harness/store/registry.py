@@ -1,0 +1,87 @@
+"""Writing down which runs an experiment has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from harness.store.records import Entry
+from harness.store.tables import Experiment, Membership, Run
+
+CHUNK = 500
+"""Values in one statement: SQLite's oldest limit is 999."""
+
+
+def now() -> datetime:
+    """The time as the database keeps it: UTC, to the second's fraction, without a zone."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def register(session: Session, experiment: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+    """Adds or refreshes the experiment, its runs and their places in it."""
+    row = _experiment(session, experiment)
+    known = ids_of(session, [entry.run_id for entry in entries])
+    for entry in entries:
+        if entry.run_id not in known:
+            run = Run(
+                run_id=entry.run_id,
+                train_id=entry.train_id,
+                model=entry.model,
+                method=entry.method,
+                seed=entry.seed,
+                spec=entry.spec,
+                created_at=now(),
+            )
+            session.add(run)
+            session.flush()
+            known[entry.run_id] = run.id
+    _place(session, row.id, known, entries)
+    _forget_unasked(session, row.id, set(known.values()))
+
+
+def _experiment(session: Session, fields: Mapping[str, Any]) -> Experiment:
+    same = (Experiment.name == fields["name"], Experiment.profile == fields["profile"])
+    row = session.scalar(select(Experiment).where(*same))
+    if row is None:
+        row = Experiment(name=fields["name"], profile=fields["profile"])
+        session.add(row)
+    for key in ("path", "question", "benchmark", "spec"):
+        setattr(row, key, fields[key])
+    row.registered_at = now()
+    session.flush()
+    return row
+
+
+def ids_of(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
+    """The database's own ids of the runs that it knows."""
+    found: dict[str, int] = {}
+    for start in range(0, len(run_ids), CHUNK):
+        wanted = select(Run.run_id, Run.id).where(Run.run_id.in_(run_ids[start : start + CHUNK]))
+        found.update({run_id: id for run_id, id in session.execute(wanted)})
+    return found
+
+
+def _place(session: Session, experiment: int, ids: Mapping[str, int], entries: Sequence[Entry]) -> None:
+    rows = {m.run: m for m in session.scalars(select(Membership).where(Membership.experiment == experiment))}
+    for position, entry in enumerate(entries):
+        run = ids[entry.run_id]
+        row = rows.get(run)
+        if row is None:
+            row = Membership(experiment=experiment, run=run)
+            session.add(row)
+        row.label, row.position = entry.label, position
+        row.tasks, row.departures = list(entry.tasks), list(entry.departures)
+
+
+def _forget_unasked(session: Session, experiment: int, asked: set[int]) -> None:
+    """Drops the experiment's places of runs that were never begun and are not asked for any more."""
+    waiting = select(Membership.run).join(Run, Run.id == Membership.run)
+    waiting = waiting.where(Membership.experiment == experiment, Run.status == "pending", Run.token == 0)
+    for run in set(session.scalars(waiting)) - asked:
+        session.execute(delete(Membership).where(Membership.experiment == experiment, Membership.run == run))
+        if session.scalar(select(Membership.run).where(Membership.run == run).limit(1)) is None:
+            session.execute(delete(Run).where(Run.id == run))

@@ -1,0 +1,174 @@
+"""The results database as the rest of the harness sees it.
+
+Contract. A run is `pending` until somebody claims it, then `running`, then `complete`, `failed` or
+`cancelled`. A claim is one atomic statement that also writes the first heartbeat and raises the run's token;
+every later write of that worker carries its token and is refused once a newer claim exists. A recorded score
+never changes; a run's missing tasks may be added. What a method returns is frozen and belongs to the caller.
+Only this package opens sessions; a method that returns has committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from harness.errors import StoreError
+from harness.store import claims, queries, registry, results
+from harness.store.database import check_schema, engine_for, translated, upgrade
+from harness.store.records import (
+    AttemptRecord,
+    Claim,
+    Entry,
+    MembershipRecord,
+    RunRecord,
+    RunState,
+    Sample,
+    ScoreRecord,
+    TaskResult,
+    TrainResult,
+)
+
+
+class Store:
+    """An open results database; use `open_store`."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self.url = url
+        self._engine = engine
+
+    def close(self) -> None:
+        """Closes every connection; SQLite then folds its write-ahead log into the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with translated(self.url), Session(self._engine) as session, session.begin():
+            yield session
+
+    def register(self, experiment: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+        """Writes down an experiment (name, profile, path, question, benchmark, spec) and its runs.
+
+        Runs that are already known keep their status; an experiment's pending runs that are no longer asked
+        for are forgotten.
+        """
+        with self._session() as session:
+            registry.register(session, experiment, entries)
+
+    def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
+        """The state of each run that is known, by run_id."""
+        with self._session() as session:
+            return queries.states(session, run_ids)
+
+    def trainings(self, train_ids: Sequence[str]) -> dict[str, TrainResult]:
+        """What training took, for each train_id that was trained; without the loss log."""
+        with self._session() as session:
+            return queries.trainings(session, train_ids)
+
+    def claim(self, run_id: str, worker: str, device: str, seen: RunState | None = None) -> Claim | None:
+        """Takes a run that waits, or the one `seen` running under a worker that is known to be dead.
+
+        None where somebody else was faster.
+        """
+        with self._session() as session:
+            return claims.claim(session, run_id, worker, device, seen)
+
+    def beat(self, claim: Claim, stage: str | None = None) -> bool:
+        """Says that the worker lives (and what it does); False where the claim is lost."""
+        with self._session() as session:
+            return claims.beat(session, claim, stage)
+
+    def record_training(self, claim: Claim, train_id: str, result: TrainResult) -> None:
+        """Writes down a finished training. Raises StoreError where the claim is lost."""
+        with self._session() as session:
+            claims.hold(session, claim)
+            results.record_training(session, train_id, result)
+
+    def record_task(self, claim: Claim, result: TaskResult) -> None:
+        """Writes down all scores and samples of one task. Raises StoreError where the claim is lost."""
+        with self._session() as session:
+            results.record_task(session, claims.hold(session, claim), result)
+
+    def finish(self, claim: Claim, provenance: Mapping[str, Any]) -> None:
+        """The run is complete. Raises StoreError where the claim is lost."""
+        with self._session() as session:
+            claims.end(session, claim, "complete", provenance=provenance)
+
+    def fail(self, claim: Claim, kind: str, message: str, traceback: str, provenance: Mapping[str, Any]) -> None:
+        """The run failed. Raises StoreError where the claim is lost."""
+        with self._session() as session:
+            claims.end(session, claim, "failed", kind, message, traceback, provenance)
+
+    def release(self, claim: Claim, provenance: Mapping[str, Any]) -> None:
+        """The run was stopped before its end and waits again. Raises StoreError where the claim is lost."""
+        with self._session() as session:
+            claims.end(session, claim, "pending", provenance=provenance)
+
+    def runs(
+        self, run_ids: Sequence[str] | None = None, prefix: str | None = None, loss: bool = False
+    ) -> tuple[RunRecord, ...]:
+        """Recorded runs: those of these ids, those whose id starts with `prefix`, or all.
+
+        loss: also unpack the loss log of their trainings.
+        """
+        with self._session() as session:
+            return queries.runs(session, run_ids, prefix, loss)
+
+    def memberships(
+        self, experiment: str | None = None, run_ids: Sequence[str] | None = None
+    ) -> tuple[MembershipRecord, ...]:
+        """The places of runs in experiments, the latest registered experiment first."""
+        with self._session() as session:
+            return queries.memberships(session, experiment, run_ids)
+
+    def scores(self, run_ids: Sequence[str]) -> tuple[ScoreRecord, ...]:
+        """Every recorded score of these runs."""
+        with self._session() as session:
+            return queries.scores(session, run_ids)
+
+    def attempts(self, run_id: str) -> tuple[AttemptRecord, ...]:
+        """Every try at a run, the first one first."""
+        with self._session() as session:
+            return queries.attempts(session, run_id)
+
+    def samples(self, run_id: str, task: str) -> tuple[Sample, ...]:
+        """A run's outcome on every item of a task, by document id."""
+        with self._session() as session:
+            return queries.samples(session, run_id, task)
+
+
+def open_store(url: str, read_only: bool = False) -> Store:
+    """Opens the results database, making an empty one where there is none (unless `read_only`).
+
+    Raises StoreError for a database of another schema (with the command that mends it), one that holds
+    something else, or one that is not there to be read.
+    """
+    if read_only and not exists(url):
+        raise StoreError(f"{url}: there is no such database yet; harness run makes it")
+    engine = engine_for(url, read_only)
+    if not check_schema(engine, url):
+        if read_only:
+            raise StoreError(f"{url} is empty; harness run fills it")
+        with translated(url):
+            upgrade(engine)
+    return Store(engine, url)
+
+
+def exists(url: str) -> bool:
+    """Whether a SQLite URL's file is there; a server's database always is."""
+    parsed = make_url(url) if "://" in url else None
+    if parsed is None or parsed.get_backend_name() != "sqlite":
+        return parsed is not None
+    return Path(parsed.database or "").is_file()

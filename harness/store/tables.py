@@ -1,0 +1,184 @@
+"""The tables of the results database.
+
+`runs` is the unit of work, `trainings` what is known of an adapter (shared by runs that only score it
+differently), `scores` and `outcomes` what is known of a run's answers. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: DateTime()}
+
+
+class Experiment(Table):
+    """An experiment file at one profile, as it was last run."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (UniqueConstraint("name", "profile"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    profile: Mapped[str]
+    path: Mapped[str]
+    question: Mapped[str]
+    benchmark: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    registered_at: Mapped[datetime]
+
+
+class Run(Table):
+    """One run and its status. `token` grows with every claim: a worker with an older one has lost it."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(12), unique=True)
+    train_id: Mapped[str] = mapped_column(String(12), index=True)
+    model: Mapped[str] = mapped_column(index=True)
+    method: Mapped[str]
+    seed: Mapped[int | None]
+    spec: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(default="pending", index=True)
+    stage: Mapped[str | None]
+    kind: Mapped[str | None]
+    error: Mapped[str | None]
+    worker: Mapped[str | None]
+    token: Mapped[int] = mapped_column(default=0)
+    heartbeat_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Membership(Table):
+    """A run's place in an experiment: its label, its position, the tasks it is asked there."""
+
+    __tablename__ = "memberships"
+
+    experiment: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True, index=True)
+    label: Mapped[str]
+    position: Mapped[int]
+    tasks: Mapped[list[Any]]
+    departures: Mapped[list[Any]]
+
+
+class Training(Table):
+    """What training an adapter took. `loss` is the compressed log."""
+
+    __tablename__ = "trainings"
+
+    train_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    seconds: Mapped[float]
+    steps: Mapped[int]
+    tokens: Mapped[int]
+    peak_memory_bytes: Mapped[int | None]
+    trainable_params: Mapped[int]
+    base_params: Mapped[int]
+    trainable_percent: Mapped[float]
+    adapter_bytes: Mapped[int | None]
+    loss: Mapped[bytes] = mapped_column(LargeBinary)
+    counts: Mapped[dict[str, Any]]
+    provenance: Mapped[dict[str, Any]]
+    trained_at: Mapped[datetime]
+
+
+class Attempt(Table):
+    """One try at a run: where, when, how it ended."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("run", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    number: Mapped[int]
+    worker: Mapped[str]
+    device: Mapped[str | None]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    kind: Mapped[str | None]
+    message: Mapped[str | None]
+    traceback: Mapped[str | None]
+    provenance: Mapped[dict[str, Any]]
+
+
+class ScoredTask(Table):
+    """A task in one version: its definition and data, as the fingerprint fixes them."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (UniqueConstraint("name", "version", "fingerprint"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    version: Mapped[str]
+    fingerprint: Mapped[str]
+
+
+class TaskScore(Table):
+    """One metric of one task for one run; `position` 0 is the task's main metric."""
+
+    __tablename__ = "scores"
+    __table_args__ = (Index(None, "task"),)
+
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    task: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    value: Mapped[float]
+    stderr: Mapped[float | None]
+    n: Mapped[int]
+
+
+class Scoring(Table):
+    """That a run has answered a task: how long it took, under what."""
+
+    __tablename__ = "scorings"
+
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    task: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    seconds: Mapped[float]
+    provenance: Mapped[dict[str, Any]]
+    scored_at: Mapped[datetime]
+
+
+class Item(Table):
+    """One test item of a task; many runs answer it."""
+
+    __tablename__ = "items"
+    __table_args__ = (UniqueConstraint("task", "doc_id", "hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
+    doc_id: Mapped[int]
+    hash: Mapped[str]
+
+
+class Outcome(Table):
+    """What a run made of an item; `output` is the compressed text where it was kept."""
+
+    __tablename__ = "outcomes"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    item: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    outcome: Mapped[float]
+    answer: Mapped[str | None]
+    output_tokens: Mapped[int | None]
+    output: Mapped[bytes | None] = mapped_column(LargeBinary)

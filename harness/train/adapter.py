@@ -1,0 +1,167 @@
+"""Adapters on a base model: built, attached, loaded, counted, and taken off again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel, TaskType, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, set_seed
+
+import harness.tuners
+from harness.errors import RunError
+from harness.spec.run import AdapterRef
+from harness.train.reference import resolve
+
+SHARE_OF_STEPS = re.compile(r"(\d*\.?\d*)steps")
+STEPS_FOR_COUNTING = 1000
+SAMPLED_VALUES = 16
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """trainable: parameters that training changes; base: those of the bare model; percent: PEFT's, in %."""
+
+    trainable: int
+    base: int
+    percent: float
+
+
+def build_config(ref: AdapterRef, total_steps: int) -> PeftConfig:
+    """The PEFT configuration of an adapter that is trained for `total_steps` optimizer steps.
+
+    An argument written as a share of the steps (`0.15steps`, `steps`) becomes that number of steps.
+    Raises RunError("config") with what the configuration class objects to.
+    """
+    if ref.parts:
+        arguments: dict[str, Any] = {"parts": [build_config(part, total_steps) for part in ref.parts]}
+        return _construct(harness.tuners.MixedConfig, arguments, ref.method)
+    arguments = {key: _in_steps(value, total_steps) for key, value in ref.config.items()}
+    return _construct(resolve(ref.config_class or ""), arguments, ref.method)
+
+
+def _construct(config_class: type[PeftConfig], arguments: dict[str, Any], method: str) -> PeftConfig:
+    try:
+        config = config_class(**arguments)
+    except (TypeError, ValueError) as error:
+        raise RunError("config", f"{method}: {error}") from error
+    if config.task_type is None:
+        config.task_type = TaskType.CAUSAL_LM
+    return config
+
+
+def _in_steps(value: Any, total_steps: int) -> Any:
+    share = SHARE_OF_STEPS.fullmatch(value) if isinstance(value, str) else None
+    return round(float(share[1] or 1) * total_steps) if share else value
+
+
+def attach(base: PreTrainedModel, ref: AdapterRef, total_steps: int, seed: int) -> PreTrainedModel | PeftModel:
+    """`base` made ready for training: with a freshly initialised adapter, or with all weights trainable.
+
+    The same seed gives the same adapter bit for bit. `base` itself is changed; `detach` undoes an adapter.
+    """
+    if ref.trains == "nothing":
+        return base
+    if ref.trains == "all":
+        return _all_trainable(base)
+    config = build_config(ref, total_steps)
+    set_seed(seed)
+    try:
+        return get_peft_model(base, config)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise RunError("config", f"{ref.method}: {error}") from error
+
+
+def _all_trainable(base: PreTrainedModel) -> PreTrainedModel:
+    if any(parameter.dtype not in (torch.bfloat16, torch.float32) for parameter in base.parameters()):
+        raise RunError("config", "full fine-tuning needs weights in bfloat16 or float32: set dtype, no quantization")
+    return base.requires_grad_(True)
+
+
+def load_adapter(base: PreTrainedModel, directory: Path) -> PreTrainedModel | PeftModel:
+    """`base` with the adapter saved in `directory`, in evaluation mode.
+
+    Where a whole fine-tuned model was saved there, that model, on the device and in the dtype of `base`.
+    """
+    if (directory / "adapter_config.json").is_file():
+        return PeftModel.from_pretrained(base, str(directory)).eval()
+    return type(base).from_pretrained(directory, dtype=base.dtype).to(base.device).eval()
+
+
+def unpatch(base: PreTrainedModel) -> None:
+    """Takes back what a trainer left on the base: its forward, gradient checkpointing, and no cache.
+
+    Left in place, TRL's forward grows by a layer a run, and a deep copy would run the original's weights.
+    """
+    base.__dict__.pop("forward", None)
+    base.activation_checkpointing_disable()
+    base.disable_input_require_grads()
+    base.config.use_cache = True
+
+
+def detach(base: PreTrainedModel, model: PreTrainedModel | PeftModel) -> None:
+    """Gives `base` back as it was before `attach`, for the next run.
+
+    It can't undo what changed the base weights themselves (full fine-tuning, trained biases, merging):
+    compare `base_fingerprint` before and after, and load the base anew where they differ.
+    """
+    if isinstance(model, PeftModel) and not model.active_peft_config.is_prompt_learning:
+        model.unload()
+    unpatch(base)
+    for left in ("_hf_peft_config_loaded", "peft_config"):
+        base.__dict__.pop(left, None)
+    base.eval()
+
+
+def base_fingerprint(base: PreTrainedModel) -> str:
+    """A SHA-256 over every weight's name, shape, type and some of its values.
+
+    A training step changes all values of what it trains, so a sample tells; it takes milliseconds.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in (*base.named_parameters(), *base.named_buffers()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        flat = tensor.detach().reshape(-1)
+        sample = flat[:: max(1, flat.numel() // SAMPLED_VALUES)][:SAMPLED_VALUES]
+        digest.update(sample.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def measure(model: PreTrainedModel | PeftModel, base_parameters: int) -> ParameterCount:
+    """What is trainable in a model made by `attach` on a base of `base_parameters`."""
+    if isinstance(model, PeftModel):
+        trainable, everything = model.get_nb_trainable_parameters()
+    else:
+        trainable, everything = model.num_parameters(only_trainable=True), base_parameters
+    return ParameterCount(trainable, base_parameters, 100 * trainable / everything)
+
+
+def count_parameters(config: dict[str, Any], ref: AdapterRef) -> ParameterCount:
+    """The parameters of a method on an architecture, counted without weights or memory for them.
+
+    config: transformers' configuration as a mapping, with `model_type`.
+    Raises RunError("config") for an architecture that is none of a causal language model, and where the method
+    doesn't fit it or starts from the weights' values
+    and so can't be counted without them (BOFT, SHiRA).
+    """
+    with torch.device("meta"):
+        base = _bare_model(config)
+        size = base.num_parameters()
+        if ref.trains == "nothing":
+            return ParameterCount(0, size, 0.0)
+        try:
+            return measure(attach(base, ref, STEPS_FOR_COUNTING, seed=0), size)
+        except RuntimeError as error:
+            raise RunError("config", f"{ref.method} can't be counted without weights: {error}") from error
+
+
+def _bare_model(config: dict[str, Any]) -> PreTrainedModel:
+    fields = {key: value for key, value in config.items() if key != "model_type"}
+    try:
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.get("model_type", ""), **fields))
+    except ValueError as error:
+        raise RunError("config", f"model_type {config.get('model_type')!r}: {error}") from error

@@ -1,0 +1,166 @@
+"""What a training does beside training: it measures, reports, stops softly and marks its checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from harness.errors import RunError
+
+COMPLETE = "COMPLETE"
+"""The file that says that a checkpoint is whole. It is written last and lists what must be there."""
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Meter:
+    """What a training has cost so far, the part before a resumed checkpoint included.
+
+    seconds: wall time of the optimizer steps, without loading, evaluation and saving; tokens: non-padding
+    tokens trained on; peak_memory_bytes: CUDA's peak allocation, else the process's peak resident size.
+    """
+
+    device: torch.device
+    seconds: float = 0.0
+    tokens: int = 0
+    peak_memory_bytes: int = 0
+
+    def watch(self, model: nn.Module) -> RemovableHandle:
+        """Counts the tokens of every training batch until the handle is removed."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        return model.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def sample_memory(self) -> None:
+        """Raises the peak to what is used now (CUDA keeps its own peak)."""
+        cuda = self.device.type == "cuda"
+        used = torch.cuda.max_memory_allocated(self.device) if cuda else psutil.Process().memory_info().rss
+        self.peak_memory_bytes = max(self.peak_memory_bytes, used)
+
+    def _count(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if model.training:
+            self.tokens += int(kwargs["attention_mask"].sum())
+
+
+class MeterCallback(TrainerCallback):
+    """Times the optimizer steps and samples memory."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.started = 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.started = time.perf_counter()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.meter.seconds += time.perf_counter() - self.started
+        self.meter.sample_memory()
+
+
+class ProgressCallback(TrainerCallback):
+    """Emits `{event: step, step, steps, loss, tokens, tokens_per_second}` with every logged loss."""
+
+    def __init__(self, emit: Emit, meter: Meter) -> None:
+        self.emit, self.meter = emit, meter
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs and "loss" in logs:
+            meter = self.meter
+            rate = meter.tokens / meter.seconds if meter.seconds else 0.0
+            event = {"event": "step", "step": state.global_step, "steps": state.max_steps, "loss": logs["loss"]}
+            self.emit({**event, "tokens": meter.tokens, "tokens_per_second": rate})
+
+
+class DivergenceCallback(TrainerCallback):
+    """Ends a run whose loss is no longer a finite number."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for name in ("loss", "eval_loss"):
+            value = (logs or {}).get(name, 0.0)
+            if not math.isfinite(value):
+                message = f"{name} is {value} at step {state.global_step}; a lower learning rate may help"
+                raise RunError("diverged", message)
+
+
+class StopCallback(TrainerCallback):
+    """Stops at the end of a step when asked to; `saves` says whether a checkpoint is written first."""
+
+    def __init__(self, should_stop: Callable[[], bool], saves: bool) -> None:
+        self.should_stop, self.saves = should_stop, saves
+        self.stopped = False
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step < state.max_steps and self.should_stop():
+            self.stopped = True
+            control.should_training_stop = True
+            control.should_save = self.saves
+
+
+class CheckpointCallback(TrainerCallback):
+    """Asks for a checkpoint every `every` steps (0: never) and marks each that is whole."""
+
+    def __init__(self, every: int, train_id: str, meter: Meter) -> None:
+        self.every, self.train_id, self.meter = every, train_id, meter
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.every and state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        sizes = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
+        spent = {"seconds": self.meter.seconds, "tokens": self.meter.tokens, "peak": self.meter.peak_memory_bytes}
+        mark = {"train_id": self.train_id, "steps": state.max_steps, "files": sizes, **spent}
+        draft = folder / f".{COMPLETE}"
+        draft.write_text(json.dumps(mark), encoding="utf-8")
+        draft.replace(folder / COMPLETE)
+
+
+def last_complete(folder: Path, train_id: str, steps: int) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint of this training that is whole, with its mark; None where there is none.
+
+    A checkpoint that lacks a file or holds a shortened one is not whole: the trainer would resume from it
+    without a word and end elsewhere.
+    """
+    marks = sorted(folder.glob(f"checkpoint-*/{COMPLETE}"), key=lambda mark: int(mark.parent.name.split("-")[1]))
+    for path in reversed(marks):
+        mark = json.loads(path.read_text(encoding="utf-8"))
+        there = {file.name: file.stat().st_size for file in path.parent.iterdir() if file.is_file()}
+        same = (mark["train_id"], mark["steps"]) == (train_id, steps)
+        if same and mark["files"].items() <= there.items():
+            return path.parent, mark
+    return None

@@ -1,0 +1,246 @@
+"""One training: a run's rows, its adapter on a base model, TRL's trainer, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from harness.errors import RunError
+from harness.paths import RunPaths
+from harness.spec.run import DataRef, RunSpec, TrainSettings
+from harness.store.records import TrainResult
+from harness.train.adapter import ParameterCount, attach, detach, measure, unpatch
+from harness.train.arguments import sft_config, total_steps
+from harness.train.callbacks import (
+    CheckpointCallback,
+    DivergenceCallback,
+    Emit,
+    Meter,
+    MeterCallback,
+    ProgressCallback,
+    StopCallback,
+    last_complete,
+)
+from harness.train.examples import fingerprints
+from harness.train.reference import resolve
+from harness.train.rows import Rows, prepare
+from harness.train.saving import save_weights
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+class Stopped(Exception):
+    """The training was asked to stop; a checkpoint is written where the method can resume from one."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training that is set up: everything about it that doesn't change."""
+
+    run: RunSpec
+    paths: RunPaths
+    data: DataRef
+    settings: TrainSettings
+    seed: int
+    tokenizer: PreTrainedTokenizerBase
+    rows: Rows
+    steps: int
+    count: ParameterCount
+    trainer: type[Trainer]
+    model: PreTrainedModel | PeftModel
+
+    @property
+    def prompt_learning(self) -> bool:
+        return isinstance(self.model, PeftModel) and self.model.active_peft_config.is_prompt_learning
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a checkpoint holds the whole state: not where a trainer or learned prompts keep some of it back."""
+        return getattr(self.trainer, "resumable", True) and not self.prompt_learning
+
+    @property
+    def keeps_best(self) -> bool:
+        return self.settings.checkpoint == "best" and len(self.rows.validation) > 0 and self.resumable
+
+
+def train(
+    run: RunSpec,
+    paths: RunPaths,
+    base: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    emit: Emit,
+    should_stop: Callable[[], bool],
+) -> tuple[TrainResult, PreTrainedModel | PeftModel]:
+    """Trains what `run` says on `base`, saves it, and returns the measurements and the model in evaluation mode.
+
+    The model wraps `base`: give it to `adapter.detach` once it has been scored. After an exception `base` is
+    detached already. A whole checkpoint of the same training is resumed from, and removed at the end.
+    emit: called with progress events; should_stop: asked after every step.
+    Raises Stopped, and RunError of the kinds config, data, oom and diverged.
+    """
+    if run.data is None or run.train is None or run.seed is None:
+        raise RunError("config", f"{run.adapter.method} has nothing to train: data, train and seed are needed")
+    rows = prepare(run.data, run.prompt, run.train, run.seed, tokenizer)
+    steps = total_steps(run.train, len(rows.train))
+    size = base.num_parameters()
+    model: PreTrainedModel | PeftModel = base
+    try:
+        model = attach(base, run.adapter, steps, run.seed)
+        count, trainer = measure(model, size), resolve(run.adapter.trainer or "trl:SFTTrainer")
+        job = _Job(run, paths, run.data, run.train, run.seed, tokenizer, rows, steps, count, trainer, model)
+        return _fit(job, base, emit, should_stop), model
+    except BaseException as error:
+        detach(base, model)
+        if _is_out_of_memory(error):
+            raise RunError("oom", f"{error}; a smaller micro_batch_size or gradient_checkpointing may help") from error
+        raise
+
+
+def _fit(job: _Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], bool]) -> TrainResult:
+    checkpoint, meter = _resume_point(job, base.device)
+    stop = StopCallback(should_stop, saves=job.resumable)
+    trainer = _make_trainer(job, [*_callbacks(job, meter, emit), stop])
+    watch = meter.watch(job.model)
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    finally:
+        watch.remove()
+        _let_go(trainer, job.model)
+    if stop.stopped:
+        raise Stopped(f"stopped at step {trainer.state.global_step} of {job.steps}")
+    unpatch(base)
+    job.model.eval()
+    saved = _save(job)
+    shutil.rmtree(job.paths.checkpoints, ignore_errors=True)
+    return _result(job, trainer, meter, saved, checkpoint)
+
+
+def _resume_point(job: _Job, device: torch.device) -> tuple[str | None, Meter]:
+    """The checkpoint to resume from, and what was spent up to it; leftovers that are none are removed."""
+    folder = job.paths.checkpoints
+    found = last_complete(folder, job.run.train_id, job.steps) if job.resumable else None
+    if found is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None, Meter(device)
+    checkpoint, mark = found
+    return str(checkpoint), Meter(device, mark["seconds"], mark["tokens"], mark["peak"])
+
+
+def _callbacks(job: _Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
+    every = job.settings.eval_steps if job.resumable and not job.keeps_best else 0
+    own = [resolve(entry["class"])(**entry.get("args", {})) for entry in job.run.adapter.callbacks]
+    return [
+        *own,
+        MeterCallback(meter),
+        ProgressCallback(emit, meter),
+        DivergenceCallback(),
+        CheckpointCallback(every, job.run.train_id, meter),
+    ]
+
+
+def _make_trainer(job: _Job, callbacks: list[TrainerCallback]) -> Trainer:
+    adapter, model = job.run.adapter, job.model
+    optimizer = resolve(adapter.optimizer)(model, job.run) if adapter.optimizer else None
+    trainer = job.trainer(
+        model=model,
+        args=sft_config(
+            job.settings,
+            folder=job.paths.checkpoints,
+            steps=job.steps,
+            seed=job.seed,
+            device=model.device,
+            fp16=model.device.type == "cuda" and model.dtype == torch.float16,
+            evaluates=len(job.rows.validation) > 0,
+            keeps_best=job.keeps_best,
+            gradient_checkpointing=job.settings.gradient_checkpointing and not job.prompt_learning,
+        ),
+        data_collator=DataCollatorForLanguageModeling(pad_token_id=job.tokenizer.pad_token_id),
+        train_dataset=job.rows.train,
+        eval_dataset=job.rows.validation if len(job.rows.validation) else None,
+        processing_class=job.tokenizer,
+        callbacks=callbacks,
+        optimizers=(optimizer, None),
+    )
+    # It prints every log line on stdout, which belongs to the command.
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _let_go(trainer: Trainer, model: PreTrainedModel | PeftModel) -> None:
+    """Undoes the trainer's mixed precision and frees the optimizer's memory for scoring."""
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    trainer.optimizer = trainer.lr_scheduler = None
+    if model.device.type != "cpu":
+        trainer.accelerator.free_memory()
+
+
+def _save(job: _Job) -> int | None:
+    """Saves the adapter, or with `keep` a fully fine-tuned model, and returns the weights' bytes."""
+    if job.run.adapter.trains == "all" and not job.run.keep:
+        return None
+    return save_weights(job.model, job.tokenizer, job.paths.adapter)
+
+
+def _result(job: _Job, trainer: Trainer, meter: Meter, saved: int | None, resumed: str | None) -> TrainResult:
+    state = trainer.state
+    best = state.best_global_step if job.keeps_best else None
+    return TrainResult(
+        seconds=meter.seconds,
+        steps=state.global_step,
+        tokens=meter.tokens,
+        peak_memory_bytes=meter.peak_memory_bytes,
+        trainable_params=job.count.trainable,
+        base_params=job.count.base,
+        trainable_percent=job.count.percent,
+        adapter_bytes=saved,
+        loss=tuple(_plain(line) for line in state.log_history),
+        counts=job.rows.counts,
+        provenance={
+            "peft_config": _saved_config(job),
+            "data": fingerprints(job.data),
+            "seed": job.seed,
+            "checkpoint": "last" if best is None else "best",
+            "checkpoint_step": state.global_step if best is None else best,
+            "resumed_from": None if resumed is None else int(resumed.rpartition("-")[2]),
+            "micro_batch_size": trainer.args.per_device_train_batch_size,
+            "optimizer": job.run.adapter.optimizer or str(trainer.args.optim.value),
+            "device": _device_name(job.model.device),
+            "dtype": _name(job.model.dtype),
+            "trained_dtype": sorted({_name(p.dtype) for p in job.model.parameters() if p.requires_grad}),
+            "threads": torch.get_num_threads(),
+        },
+    )
+
+
+def _plain(line: dict[str, Any]) -> dict[str, int | float]:
+    """A log line as JSON holds it."""
+    return {key: value if isinstance(value, int) else float(value) for key, value in line.items()}
+
+
+def _saved_config(job: _Job) -> dict[str, Any] | None:
+    if not isinstance(job.model, PeftModel):
+        return None
+    return json.loads((job.paths.adapter / "adapter_config.json").read_text(encoding="utf-8"))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

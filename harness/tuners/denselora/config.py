@@ -1,0 +1,162 @@
+"""The configuration of DenseLoRA and its checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from peft import PeftConfig
+from torch import nn
+from transformers.activations import ACT2FN
+
+from ..registration import extend_peft_type
+
+DENSELORA = extend_peft_type("DENSELORA")
+
+LINEAR_ACTIVATIONS = ("identity", "linear")
+BIASES = ("none", "all", "denselora_only")
+
+
+def make_activation(name: str) -> nn.Module:
+    """Returns the activation called `name`: "identity" or one of transformers' `ACT2FN`."""
+    return nn.Identity() if name in LINEAR_ACTIVATIONS else ACT2FN[name]
+
+
+@lru_cache
+def value_and_slope_at_zero(name: str) -> tuple[float, float]:
+    """Returns f(0) and f'(0) of an activation, as autograd has them: they are what the first backward pass sees."""
+    # The device is named because configurations are also made inside `with torch.device("meta")`.
+    with torch.inference_mode(False), torch.enable_grad():
+        zero = torch.zeros((), dtype=torch.float32, device="cpu", requires_grad=True)
+        value = make_activation(name)(zero)
+        (slope,) = torch.autograd.grad(value, zero)
+    return value.item(), slope.item()
+
+
+@dataclass
+class DenseLoraConfig(PeftConfig):
+    """Configuration of a [`DenseLoraModel`]: `y = W0 x + (alpha / r) * drop(act(D M drop(act(E drop(x)))))`.
+
+    x: (batch, seq, in) -> y: (batch, seq, out).
+
+    The encoder E (r, in) and the decoder D (out, r) are shared by all adapted layers of a group, that is by the
+    layers whose name ends in the same component and whose shapes are equal; M (r, r) belongs to one layer.
+
+    - `activation="identity"` is the paper's "Only Matrix": linear, so that it can be merged.
+    - `train_encoder_decoder=False` is the paper's "Freeze": E and D keep their random values and only M is trained.
+
+    Raises:
+        ValueError: a value is out of its range, an activation is unknown, or the decoder's activation f can't learn
+            from the decoder's zero start (f(0) != 0 or f'(0) == 0).
+    """
+
+    r: int = field(default=16, metadata={"help": "The rank: the side of M and the size of the code between E and D."})
+    alpha: float = field(default=32, metadata={"help": "The adapter's output is multiplied by alpha / r."})
+    dropout: float = field(
+        default=0.05,
+        metadata={
+            "help": "Dropout of the encoder's input, the code and the decoder's output, each with its own mask."
+        },
+    )
+    activation: str = field(
+        default="gelu",
+        metadata={"help": "The activation after the encoder: 'identity' or a name in transformers' ACT2FN."},
+    )
+    decoder_activation: str | None = field(
+        default=None, metadata={"help": "The activation after the decoder. If not given, `activation`."}
+    )
+    train_encoder_decoder: bool = field(
+        default=True,
+        metadata={"help": "Whether E and D are trained. If not, D starts random, M at zero, and only M is trained."},
+    )
+    init_weights: bool = field(
+        default=True,
+        metadata={"help": "Whether the adapter starts as the identity. False (random everywhere) is for tests."},
+    )
+    target_modules: list[str] | str | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "Names of the modules to adapt, a regular expression, or 'all-linear'. "
+                "If not given, PEFT's default of LoRA for the model's architecture."
+            )
+        },
+    )
+    exclude_modules: list[str] | str | None = field(
+        default=None, metadata={"help": "Names of modules not to adapt, or a regular expression."}
+    )
+    layers_to_transform: list[int] | int | None = field(
+        default=None, metadata={"help": "The indexes of the layers to adapt. If not given, all."}
+    )
+    layers_pattern: list[str] | str | None = field(
+        default=None,
+        metadata={"help": "The name of the list of layers, where `layers_to_transform` does not find it itself."},
+    )
+    modules_to_save: list[str] | None = field(
+        default=None, metadata={"help": "Modules that are not adapted but trained as a whole and saved."}
+    )
+    bias: str = field(
+        default="none", metadata={"help": "The base model's biases to train: 'none', 'all' or 'denselora_only'."}
+    )
+    trainable_token_indices: list[int] | dict[str, list[int]] | None = field(
+        default=None, metadata={"help": "Tokens whose embeddings are trained, or these by name of the embedding."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = DENSELORA
+        if isinstance(self.target_modules, list):
+            self.target_modules = set(self.target_modules)
+        if isinstance(self.exclude_modules, list):
+            self.exclude_modules = set(self.exclude_modules)
+        self._check_numbers()
+        self._check_activations()
+        self._check_layers()
+        if self.bias not in BIASES:
+            raise ValueError(f"`bias` must be one of {', '.join(BIASES)}, got {self.bias!r}.")
+
+    @property
+    def decoder_activation_name(self) -> str:
+        """The activation after the decoder, where the default is resolved."""
+        return self.activation if self.decoder_activation is None else self.decoder_activation
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the adapter is linear in its input, so that it can be merged into the base weights."""
+        return self.activation in LINEAR_ACTIVATIONS and self.decoder_activation_name in LINEAR_ACTIVATIONS
+
+    def _check_numbers(self) -> None:
+        if not isinstance(self.r, int) or self.r < 1:
+            raise ValueError(f"`r` must be an integer of at least 1, got {self.r!r}.")
+        if not self.alpha > 0:
+            raise ValueError(f"`alpha` must be positive, got {self.alpha!r}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must be at least 0 and below 1, got {self.dropout!r}.")
+
+    def _check_activations(self) -> None:
+        for name in (self.activation, self.decoder_activation_name):
+            if name != "identity" and name not in ACT2FN:
+                raise ValueError(f"Unknown activation {name!r}, choose one of identity, {', '.join(sorted(ACT2FN))}.")
+            if list(make_activation(name).parameters()):
+                raise ValueError(
+                    f"The activation {name!r} has trainable parameters of its own, which DenseLoRA does not train; "
+                    "choose one without, such as 'gelu'."
+                )
+        name = self.decoder_activation_name
+        value, slope = value_and_slope_at_zero(name)
+        if value == 0 and slope != 0:
+            return
+        reason = f"f(0) = {value:g}, so the model would not start as the base model"
+        if value == 0:
+            reason = f"f'(0) = {slope:g}, so no gradient would ever pass the decoder, which starts at zero"
+        raise ValueError(
+            f"DenseLoRA can't learn with {name!r} after the decoder: {reason}. "
+            "Choose an activation with f(0) = 0 and f'(0) != 0, such as decoder_activation='gelu'."
+        )
+
+    def _check_layers(self) -> None:
+        if isinstance(self.target_modules, str) and self.layers_to_transform is not None:
+            raise ValueError("`layers_to_transform` needs `target_modules` to be a list of names, not a string.")
+        if self.layers_pattern and self.layers_to_transform is None:
+            raise ValueError("When `layers_pattern` is specified, `layers_to_transform` must also be specified.")

@@ -1,0 +1,183 @@
+"""The adapted linear layer."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from .config import DenseLoraConfig, make_activation
+
+
+def _kaiming(*shape: int) -> nn.Parameter:
+    weight = nn.Parameter(torch.empty(shape))
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    return weight
+
+
+class DenseLoraLayer(BaseTunerLayer):
+    """The adapters of one layer.
+
+    `denselora_M[name]`: (r, r) belongs to this layer. `denselora_encoder[name]`: (r, in) and
+    `denselora_decoder[name]`: (out, r) are entries of two dictionaries that all layers of a group hold in common.
+    What is shared is the dictionary, not the parameter: PEFT replaces entries when it moves or casts an adapter, and
+    so a replaced entry is replaced for the whole group.
+    """
+
+    adapter_layer_names: tuple[str, ...] = ("denselora_M", "denselora_encoder", "denselora_decoder")
+    other_param_names: tuple[str, ...] = ("r", "scaling", "activations", "is_linear", "denselora_dropout")
+
+    def __init__(
+        self, base_layer: nn.Module, group: str, encoder: nn.ParameterDict, decoder: nn.ParameterDict
+    ) -> None:
+        self.base_layer = base_layer
+        self.group = group
+        self.r: dict[str, int] = {}
+        self.scaling: dict[str, float] = {}
+        self.activations: dict[str, tuple[nn.Module, nn.Module]] = {}
+        self.is_linear: dict[str, bool] = {}
+        self.denselora_dropout = nn.ModuleDict()
+        self.denselora_M = nn.ParameterDict()
+        self.denselora_encoder = encoder
+        self.denselora_decoder = decoder
+        self.frozen_peft_weight_names = {}
+        self._disable_adapters = False
+        self.merged_adapters = []
+        self.in_features, self.out_features = _get_in_out_features(self.get_base_layer())
+
+    def update_layer(self, adapter_name: str, config: DenseLoraConfig) -> None:
+        """Adds an adapter to this layer; the first layer of a group creates the group's encoder and decoder."""
+        self.r[adapter_name] = config.r
+        self.scaling[adapter_name] = config.alpha / config.r
+        self.activations[adapter_name] = (
+            make_activation(config.activation),
+            make_activation(config.decoder_activation_name),
+        )
+        self.is_linear[adapter_name] = config.is_linear
+        self.denselora_dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout > 0 else nn.Identity()
+        self.denselora_M[adapter_name] = _kaiming(config.r, config.r)
+        if adapter_name not in self.denselora_encoder:
+            self.denselora_encoder[adapter_name] = _kaiming(config.r, self.in_features)
+            self.denselora_decoder[adapter_name] = _kaiming(self.out_features, config.r)
+        if config.init_weights:
+            # A frozen decoder at zero would adapt nothing, so there it is M that starts at zero.
+            start = self.denselora_decoder if config.train_encoder_decoder else self.denselora_M
+            nn.init.zeros_(start[adapter_name])
+        if not config.train_encoder_decoder:
+            self.frozen_peft_weight_names[adapter_name] = ("denselora_encoder", "denselora_decoder")
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def check_mergeable(self, adapter_names: list[str] | None = None) -> None:
+        """Checks, without touching a weight, that the given adapters (default: the active ones) can be merged.
+
+        Raises:
+            NotImplementedError: an adapter is not linear in its input, or the base weights are quantized.
+        """
+        names = self.active_adapters if adapter_names is None else adapter_names
+        for name in names:
+            if not self.is_linear.get(name, True):
+                raise NotImplementedError(
+                    f"The DenseLoRA adapter {name!r} can't be merged: its activations make it non-linear in the "
+                    "layer's input, so no weight matrix equals it. Keep it beside the base model (`save_pretrained`, "
+                    "`PeftModel.from_pretrained`), remove it with `unload()`, or train with activation='identity'."
+                )
+            if name in self.denselora_M and not self.get_base_layer().weight.is_floating_point():
+                raise NotImplementedError(
+                    f"The DenseLoRA adapter {name!r} can't be merged into quantized weights. Load the base model "
+                    "without quantization and the adapter on top of it, and merge there."
+                )
+
+
+class Linear(nn.Module, DenseLoraLayer):
+    """DenseLoRA on an `nn.Linear` or a `Conv1D` (paper, equations 3 to 5; dropout and scaling: released code)."""
+
+    def __init__(
+        self,
+        base_layer: nn.Module,
+        adapter_name: str,
+        config: DenseLoraConfig,
+        group: str,
+        encoder: nn.ParameterDict,
+        decoder: nn.ParameterDict,
+    ) -> None:
+        super().__init__()
+        DenseLoraLayer.__init__(self, base_layer, group, encoder, decoder)
+        self._active_adapter = adapter_name
+        self.update_layer(adapter_name, config)
+
+    def get_delta_weight(self, adapter: str) -> torch.Tensor:
+        """Returns (alpha / r) D M E in the shape of the base weight: (out, in), for `Conv1D` (in, out).
+
+        It is the adapter's effect only where the adapter is linear.
+        """
+        M = self.denselora_M[adapter]
+        E, D = self.denselora_encoder[adapter].to(M.device), self.denselora_decoder[adapter].to(M.device)
+        delta = self.scaling[adapter] * (D @ M @ E)
+        return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
+
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+        """Adds the adapters (default: the active ones) to the base weights.
+
+        Raises:
+            NotImplementedError: an adapter can't be merged (see `check_mergeable`).
+            ValueError: `safe_merge` is set and the result is not finite.
+        """
+        names = check_adapters_to_merge(self, adapter_names)
+        self.check_mergeable(names)
+        for name in names:
+            if name not in self.denselora_M:
+                continue
+            self._add_to_base_weight(name, sign=1, check_finite=safe_merge)
+            self.merged_adapters.append(name)
+
+    def unmerge(self) -> None:
+        """Takes all merged adapters out of the base weights."""
+        if not self.merged:
+            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
+            return
+        while self.merged_adapters:
+            self._add_to_base_weight(self.merged_adapters.pop(), sign=-1)
+
+    @torch.no_grad()
+    def _add_to_base_weight(self, adapter: str, sign: int, check_finite: bool = False) -> None:
+        weight = self.get_base_layer().weight
+        delta = self.get_delta_weight(adapter).to(weight.device)
+        # The sum is taken in the adapter's precision and rounded once.
+        changed = (weight + sign * delta).to(weight.dtype)
+        if check_finite and not torch.isfinite(changed).all():
+            raise ValueError(
+                f"NaNs detected in the merged weights. The adapter {adapter} seems to be broken: its weights, or "
+                "their sum with the base weights, are not finite."
+            )
+        weight.data = changed
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """x: (..., in) -> (..., out), in the base layer's dtype."""
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        result = self.base_layer(x, *args, **kwargs)
+        if self.disable_adapters or self.merged:
+            return result
+        for name in self.active_adapters:
+            if name in self.denselora_M:
+                result = result + self._adapt(x, name).to(result.dtype)
+        return result
+
+    def _adapt(self, x: torch.Tensor, adapter: str) -> torch.Tensor:
+        M = self.denselora_M[adapter]
+        # With the layers of a group on several devices, the pair lies on one of them.
+        E, D = self.denselora_encoder[adapter].to(M.device), self.denselora_decoder[adapter].to(M.device)
+        drop = self.denselora_dropout[adapter]
+        encode, decode = self.activations[adapter]
+        code = drop(encode(F.linear(drop(self._cast_input_dtype(x, E.dtype)), E)))
+        return self.scaling[adapter] * drop(decode(F.linear(F.linear(code, M), D)))
+
+    def __repr__(self) -> str:
+        return "denselora." + super().__repr__()

@@ -1,0 +1,127 @@
+"""A results database filled as the pipeline fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.spec.identity import identified
+from harness.spec.run import AdapterRef, DataRef, ModelRef, PromptRef, RunSpec, ScoreSettings, SourceRef, TrainSettings
+from harness.store.records import Entry, Score, TaskResult, TrainResult
+from harness.store.store import open_store
+
+TASKS = ("micro_two_way", "micro_four_way")
+TRAINING = TrainResult(
+    seconds=100.0,
+    steps=10,
+    tokens=5000,
+    peak_memory_bytes=2**30,
+    trainable_params=1_933_312,
+    base_params=8_030_261_248,
+    trainable_percent=0.0241,
+)
+Scores = Mapping[str, tuple[float, float | None]]
+
+
+def scores(first: float, second: float) -> Scores:
+    """Shares of right answers on both tasks, with their standard errors."""
+    return {TASKS[0]: (first, 0.02), TASKS[1]: (second, 0.03)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run and how an experiment calls it."""
+
+    spec: RunSpec
+    label: str
+    departures: tuple[str, ...] = ()
+
+
+def asked(
+    method: str = "lora",
+    *,
+    seed: int = 0,
+    label: str | None = None,
+    model: str = "tiny",
+    data: str = "micro",
+    fraction: float = 1.0,
+    limit: int | None = None,
+    learning_rate: float = 3e-4,
+    departures: tuple[str, ...] = (),
+    **params: Any,
+) -> Asked:
+    """A run; `none` trains nothing."""
+    trains = "nothing" if method == "none" else "adapter"
+    source = SourceRef(kind="catalog", location=data, name=data, content=f"sha256:{data}")
+    spec = RunSpec(
+        model=ModelRef(name=model, content=f"sha256:{model}", dtype="float32"),
+        adapter=AdapterRef(method=method, trains=trains, config_class=method, config=params, params=params),
+        data=None if method == "none" else DataRef(name=data, sources=(source,), fraction=fraction),
+        train=None if method == "none" else TrainSettings(epochs=1.0, learning_rate=learning_rate),
+        prompt=PromptRef(name="plain", train="{question} {answer}", score="{question}"),
+        score=ScoreSettings(limit=limit),
+        seed=None if method == "none" else seed,
+    )
+    return Asked(identified(spec), label or method, departures)
+
+
+class Database:
+    """A SQLite file, opened anew for everything that is done to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}"
+
+    def register(
+        self, *runs: Asked, experiment: str = "first", benchmark: str = "micro", tasks: Sequence[str] = TASKS
+    ) -> None:
+        """What `run` writes down before it begins."""
+        fields = {"name": experiment, "profile": "paper", "path": "x.yaml", "question": "", "spec": {}}
+        with open_store(self.url) as store:
+            store.register({**fields, "benchmark": benchmark}, [_entry(run, tasks) for run in runs])
+
+    def complete(
+        self,
+        run: Asked,
+        values: Scores,
+        *,
+        training: TrainResult = TRAINING,
+        fingerprint: str = "f1",
+        metric: str = "accuracy",
+        n: int = 200,
+        extra: tuple[Score, ...] = (),
+    ) -> None:
+        """Trains and scores a registered run."""
+        with open_store(self.url) as store:
+            claim = store.claim(run.spec.run_id, "worker", "cpu")
+            assert claim is not None
+            if run.spec.data is not None:
+                store.record_training(claim, run.spec.train_id, training)
+            for task, (value, stderr) in values.items():
+                found = (Score(metric, value, stderr, n), *extra)
+                store.record_task(claim, TaskResult(task, "1.0", fingerprint, found, (), 1.0))
+            store.finish(claim, {})
+
+    def fail(self, run: Asked, kind: str = "oom", message: str = "out of memory") -> None:
+        """Fails a registered run."""
+        with open_store(self.url) as store:
+            claim = store.claim(run.spec.run_id, "worker", "cpu")
+            assert claim is not None
+            store.fail(claim, kind, message, "", {})
+
+
+def _entry(run: Asked, tasks: Sequence[str]) -> Entry:
+    spec = run.spec
+    return Entry(
+        run_id=spec.run_id,
+        train_id=spec.train_id,
+        model=spec.model.name,
+        method=spec.adapter.method,
+        seed=spec.seed,
+        spec=spec.model_dump(mode="json"),
+        label=run.label,
+        tasks=tuple(tasks),
+        departures=run.departures,
+    )

@@ -1,0 +1,152 @@
+"""Reading training examples and drawing a run's share of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.errors import PrerequisiteError, RunError
+from harness.spec.run import DataRef, SourceRef
+from harness.train.examples import Example, draw, fingerprints, read
+
+from .runs import data_file, rows
+
+
+def source(path: Path, format: str = "instruction") -> SourceRef:
+    return SourceRef(kind="path", location=str(path), name=path.name, format=format)
+
+
+def data(*sources: SourceRef, **choice: float) -> DataRef:
+    return DataRef(name="mine", sources=sources, **choice)
+
+
+def write(path: Path, content: list[dict[str, str]]) -> Path:
+    if path.suffix == ".json":
+        path.write_text(json.dumps(content), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content), encoding="utf-8")
+    elif path.suffix == ".csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, content[0])
+            writer.writeheader()
+            writer.writerows(content)
+    else:
+        import pandas
+
+        pandas.DataFrame(content).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet"])
+def test_every_kind_of_file_gives_the_same_examples(tmp_path: Path, suffix: str) -> None:
+    content = [{"instruction": "two\nlines, and \u2028 one", "input": "", "output": 'a "quoted" answer'}, *rows(2)]
+    examples = read(data(source(write(tmp_path / f"x{suffix}", content))))
+    assert examples == [Example("instruction", row["instruction"], row["input"], row["output"]) for row in content]
+
+
+def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("\n".join(json.dumps(row) for row in rows(3)), encoding="utf-8")
+    assert len(read(data(source(path)))) == 3
+
+
+def test_sources_follow_each_other_in_the_order_they_are_named(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "b.json", rows(4)[2:]), write(tmp_path / "a.json", rows(4)[:2])
+    instructions = [example.instruction for example in read(data(source(first), source(second)))]
+    assert instructions == [row["instruction"] for row in rows(4)[2:] + rows(4)[:2]]
+
+
+def test_formats_other_than_instruction(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "good day"}]
+    assert read(data_file(tmp_path / "t.json", [{"text": "all"}], "text")) == [Example("text", text="all")]
+    pairs = data_file(tmp_path / "p.json", [{"prompt": "2+2=", "completion": "4"}], "prompt_completion")
+    assert read(pairs) == [Example("prompt_completion", instruction="2+2=", output="4")]
+    talk = data_file(tmp_path / "m.json", [{"messages": turns}], "messages")
+    assert read(talk) == [Example("messages", messages=tuple(turns))]
+
+
+def test_a_row_without_a_column_is_named_with_the_columns_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", [*rows(2), {"question": "who?", "answer": "me"}])
+    with pytest.raises(RunError, match=r"x\.jsonl row 3: no instruction, output .*columns are question, answer") as it:
+        read(data(source(path)))
+    assert it.value.kind == "data"
+
+
+@pytest.mark.parametrize(
+    ("row", "format", "message"),
+    [
+        ({"instruction": "a", "output": 4}, "instruction", "output must be text, got int"),
+        ("just text", "instruction", "must be a mapping of columns, got str"),
+        ({"messages": [{"role": "user", "content": "hi"}]}, "messages", "ends with the assistant's"),
+    ],
+)
+def test_rows_of_the_wrong_kind_are_refused(tmp_path: Path, row: object, format: str, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        read(data_file(tmp_path / "x.json", [row], format))
+
+
+def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("instruction,output", encoding="utf-8")
+    with pytest.raises(RunError, match="neither a JSON array nor JSON lines"):
+        read(data(source(path)))
+
+
+def test_a_missing_file_is_the_users_to_provide(tmp_path: Path) -> None:
+    with pytest.raises(PrerequisiteError, match=r"gone\.json is not there"):
+        read(data(source(tmp_path / "gone.json")))
+
+
+def test_what_was_read_has_a_fingerprint(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.json", rows(2))
+    before = fingerprints(data(source(path)))
+    write(path, rows(3))
+    assert before.keys() == {"x.json"}
+    assert before != fingerprints(data(source(path)))
+
+
+def test_a_file_that_changed_after_planning_is_refused(tmp_path: Path) -> None:
+    planned = source(write(tmp_path / "x.json", rows(2)))
+    planned = planned.model_copy(update={"content": f"sha256:{fingerprints(data(planned))['x.json']}"})
+    assert len(read(data(planned))) == 2
+    write(tmp_path / "x.json", rows(3))
+    with pytest.raises(RunError, match="has changed since the run was planned"):
+        read(data(planned))
+
+
+def drawn(seed: int = 0, total: int = 100, **choice: float) -> tuple[list[Example], list[Example]]:
+    return draw([Example("text", text=str(i)) for i in range(total)], data(**choice), seed)
+
+
+def test_a_smaller_fraction_lies_within_a_larger_one() -> None:
+    tenth, fifth = (drawn(fraction=share, validation=20)[0] for share in (0.1, 0.2))
+    assert len(tenth) == 8
+    assert len(fifth) == 16
+    assert tenth == fifth[:8]
+
+
+def test_the_validation_set_is_the_same_for_every_fraction_and_disjoint() -> None:
+    small, held_out = drawn(fraction=0.1, validation=20)
+    everything, same = drawn(validation=20)
+    assert held_out == same
+    assert len(held_out) == 20
+    assert not set(held_out) & set(everything)
+    assert set(small) <= set(everything)
+    assert len(everything) == 80
+
+
+def test_another_seed_draws_other_examples() -> None:
+    assert drawn(seed=0, fraction=0.2) == drawn(seed=0, fraction=0.2) != drawn(seed=1, fraction=0.2)
+
+
+def test_limit_bounds_the_training_examples() -> None:
+    assert drawn(limit=7)[0] == drawn()[0][:7]
+    assert len(drawn(limit=50, fraction=0.1)[0]) == 10
+
+
+def test_a_draw_that_leaves_nothing_to_train_on_is_refused() -> None:
+    with pytest.raises(RunError, match="leaves none to train on"):
+        drawn(total=10, validation=10)
