@@ -1,9 +1,9 @@
 """peft-harness: find out, honestly, which parameter-efficient fine-tuning method to use.
 
-    experiment = load_experiment("experiments/smoke.yaml")
-    runs = expand(experiment)
-    run(experiment)
-    leaderboard(open_store("sqlite:///results.db"), "micro")
+experiment = load_experiment("experiments/smoke.yaml")
+runs = expand(experiment)
+run(experiment)
+leaderboard(open_store("sqlite:///results.db"), "micro")
 """
 
 from __future__ import annotations

@@ -67,7 +67,14 @@ class RunError(Exception):
 def nearest(name: str, known: Iterable[str]) -> str:
     """The hint that follows an unknown name: the nearest known one, else all that is allowed."""
     allowed = sorted(map(str, known))
-    matches = get_close_matches(str(name), allowed, n=1, cutoff=0.6)
+    matches = [word for word in allowed if "_" in word and _initials(word) == name]
+    matches = matches or get_close_matches(str(name), allowed, n=1, cutoff=0.6)
     if matches:
         return f"did you mean {matches[0]!r}?"
     return "allowed: " + ", ".join(allowed) if allowed else "none is allowed here"
+
+
+def _initials(word: str) -> str:
+    """`train.learning_rate` as `train.lr`."""
+    head, dot, last = word.rpartition(".")
+    return head + dot + "".join(part[:1] for part in last.split("_"))

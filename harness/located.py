@@ -52,10 +52,10 @@ def dotted(place: Path_) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's booleans and numbers: `1e-4` is a float, `no` a word and `2024-01-01` a text."""
+    """YAML 1.2's booleans and numbers: `1e-4` is a float; `no`, `1:30` and `2024-01-01` are texts."""
 
 
-_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "timestamp")}
+_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -64,12 +64,19 @@ _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
 _Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][\d_]*|0x[\da-fA-F]+)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
         r"^[-+]?(?:(?:\d[\d_]*)?\.\d[\d_]*(?:[eE][-+]?\d+)?|\d[\d_]*\.?[eE][-+]?\d+|\d[\d_]*\.|\.(?:inf|Inf|nan|NaN))$"
     ),
     list("-+0123456789."),
 )
+
+
+MOST_VALUES = 100_000
+"""A document of more (aliases that multiply) is refused."""
 
 
 def read_yaml(path: Path, shown_as: str | None = None) -> Located:
@@ -88,8 +95,9 @@ def read_yaml(path: Path, shown_as: str | None = None) -> Located:
 
 def parse_yaml(text: str, name: str) -> Located:
     """As `read_yaml`, for a text that is called `name` in messages."""
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise SpecError([Problem(name, 1, "", "must hold a mapping of fields")])
@@ -100,14 +108,19 @@ def parse_yaml(text: str, name: str) -> Located:
         line = mark.line + 1 if mark else 0
         raise SpecError([Problem(name, line, "", f"not valid YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
-        raise SpecError([Problem(name, 0, "", f"not valid YAML: {error}")]) from None
+        raise SpecError([Problem(name, 0, "", f"not valid YAML: {_one_line(error)}")]) from None
     except RecursionError:
         raise SpecError([Problem(name, 0, "", "not valid YAML: an alias contains itself")]) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if reader.problems:
         raise SpecError(reader.problems)
     return Located(data, reader.marks)
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    return str(error).splitlines()[0]
 
 
 class _Reader:
@@ -117,8 +130,11 @@ class _Reader:
         self.loader, self.name = loader, name
         self.marks: dict[Path_, Mark] = {}
         self.problems: list[Problem] = []
+        self.checked: set[int] = set()
 
     def value(self, node: yaml.Node, place: Path_) -> Any:
+        if len(self.marks) > MOST_VALUES:
+            raise SpecError([Problem(self.name, 0, "", f"holds more than {MOST_VALUES:,} values")])
         self.marks[place] = Mark(self.name, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return dict(self.items(node, place))
@@ -130,15 +146,27 @@ class _Reader:
         self.refuse_repeated(node, place)
         self.loader.flatten_mapping(node)
         for key_node, value_node in node.value:
-            key = str(self.loader.construct_object(key_node))
+            key = self.key(key_node, place)
             value = self.value(value_node, (*place, key))
             self.marks[(*place, key)] = Mark(self.name, key_node.start_mark.line + 1)
             yield key, value
 
+    def key(self, node: yaml.Node, place: Path_) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            line = node.start_mark.line + 1
+            self.problems.append(Problem(self.name, line, dotted(place), "holds a key that is no text; quote it"))
+            return ""
+        return str(self.loader.construct_object(node))
+
     def refuse_repeated(self, node: yaml.MappingNode, place: Path_) -> None:
+        if id(node) in self.checked:  # an alias, its merge keys already filled in
+            return
+        self.checked.add(id(node))
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
             if key_node.value in seen and key_node.value != "<<":
                 line = key_node.start_mark.line + 1
                 self.problems.append(Problem(self.name, line, dotted((*place, key_node.value)), "is written twice"))
-            seen.add(str(key_node.value))
+            seen.add(key_node.value)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.adapters.method import Method, load_method
 from harness.errors import NotFoundError, Problem, SpecError, nearest
+from harness.located import read_yaml
 from harness.paths import builtin_dir
 
 GROUP = "harness.adapters"
@@ -18,7 +19,10 @@ GROUP = "harness.adapters"
 
 @dataclass
 class Catalogue:
-    """Methods by name, the first found winning, and the problems of files that can't be read."""
+    """Methods by name and the problems of files that can't be read, by the name that each would have.
+
+    The first file found for a name wins, also where it is broken.
+    """
 
     methods: dict[str, Method] = field(default_factory=dict)
     broken: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
@@ -31,22 +35,21 @@ class Catalogue:
         """
         if name in self.methods:
             return self.methods[name]
-        for file, problems in self.broken.items():
-            if Path(file).stem == name:
-                raise SpecError(problems)
-        raise NotFoundError(f"unknown method {name!r}, {nearest(name, self.methods)}")
+        if name in self.broken:
+            raise SpecError(self.broken[name])
+        raise NotFoundError(f"unknown method {name!r}, {nearest(name, {*self.methods, *self.broken})}")
 
 
 def find_methods(extra: Path | None = None) -> Catalogue:
     """Searches `extra` (`--adapters`), ./adapters, the `harness.adapters` entry points, the built-in ones."""
     catalogue = Catalogue()
-    for folder in _folders(extra):
+    for folder in _folders(extra, catalogue):
         for path in sorted(folder.glob("*.yaml")):
             _add(catalogue, path)
     return catalogue
 
 
-def _folders(extra: Path | None) -> Iterator[Path]:
+def _folders(extra: Path | None, catalogue: Catalogue) -> Iterator[Path]:
     if extra is not None:
         if not extra.is_dir():
             raise NotFoundError(f"--adapters: {extra} is no directory")
@@ -54,7 +57,11 @@ def _folders(extra: Path | None) -> Iterator[Path]:
     if (local := Path("adapters")).is_dir():
         yield local
     for entry in entry_points(group=GROUP):
-        yield Path(str(files(entry.value)))
+        try:
+            yield Path(str(files(entry.value)))
+        except (ImportError, TypeError) as error:
+            problem = Problem(f"entry point {GROUP}:{entry.name}", 0, "", f"{entry.value} can't be read: {error}")
+            catalogue.broken.setdefault(entry.name, (problem,))
     yield builtin_dir("adapters")
 
 
@@ -63,6 +70,18 @@ def _add(catalogue: Catalogue, path: Path) -> None:
     try:
         method = load_method(path, shown)
     except SpecError as error:
-        catalogue.broken.setdefault(shown, error.problems)
+        name = _name_of(path)
+        if name not in catalogue.methods:
+            catalogue.broken.setdefault(name, error.problems)
         return
-    catalogue.methods.setdefault(method.method, method)
+    if method.method not in catalogue.broken:
+        catalogue.methods.setdefault(method.method, method)
+
+
+def _name_of(path: Path) -> str:
+    """The method that a broken file means: the one that it names where that can be read, else the file's name."""
+    try:
+        name = read_yaml(path).data.get("method")
+    except SpecError:
+        name = None
+    return name if isinstance(name, str) else path.stem

@@ -11,18 +11,22 @@ from harness.errors import Problem, SpecError, nearest
 from harness.located import Located, read_yaml
 
 REFERENCE = re.compile(r"\$\{(\w+)\}")
+MULTIPLE = re.compile(r"^(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]\w*)$")
+STEPS = "steps"
+"""`0.1steps` is a share of the run's optimizer steps; it is resolved where they are known, at training."""
 CLASS_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 FIELDS = {
     "method", "title", "paper", "config_class", "trains", "params", "config", "train", "callbacks", "trainer",
     "optimizer", "mergeable", "family", "notes",
 }  # fmt: skip
 PARAM_FIELDS = {"default", "min", "max", "choices", "type", "help"}
-TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+TYPES = ("int", "float", "str", "bool", "list")
+TEXTS = ("title", "family", "notes")
 
 
 @dataclass(frozen=True)
 class Param:
-    """What an experiment may set: its default, its type (the default's), and its bounds."""
+    """What an experiment may set: its default, its type (the default's; `any` for null), and its bounds."""
 
     name: str
     default: Any
@@ -39,7 +43,7 @@ class Method:
 
     trains: `adapter` (through `config_class`), `all` weights, or `nothing`; config: the arguments of
     `config_class` with `${param}` references; train: the hyper-parameters that the method needs;
-    callbacks: transformers callbacks as `{class: module:Class, args: {...}}`.
+    callbacks: transformers callbacks as `{class: module:Class, args: {...}}`; lines: where each of `train` stands.
     """
 
     method: str
@@ -57,6 +61,7 @@ class Method:
     family: str = ""
     paper: dict[str, str] = field(default_factory=dict)
     notes: str = ""
+    lines: dict[str, int] = field(default_factory=dict)
 
 
 def load_method(path: Path, shown_as: str | None = None) -> Method:
@@ -67,7 +72,8 @@ def load_method(path: Path, shown_as: str | None = None) -> Method:
     if problems:
         raise SpecError(problems)
     raw = located.data
-    plain = {key: raw[key] for key in ("train", "trainer", "optimizer", "mergeable", "family", "paper", "notes") if key in raw}
+    optional = ("train", "trainer", "optimizer", "mergeable", "family", "paper", "notes")
+    plain = {key: raw[key] for key in optional if raw.get(key) is not None}
     return Method(
         method=raw["method"],
         title=raw.get("title", raw["method"]),
@@ -77,6 +83,7 @@ def load_method(path: Path, shown_as: str | None = None) -> Method:
         params=params,
         config=raw.get("config") or {},
         callbacks=tuple(_callback(entry) for entry in raw.get("callbacks") or ()),
+        lines={key: located.mark(("train", key)).line for key in raw.get("train") or ()},
         **plain,
     )
 
@@ -106,6 +113,11 @@ def _shape_problems(located: Located) -> list[Problem]:
     for key in ("params", "config", "train", "paper"):
         if raw.get(key) is not None and not isinstance(raw[key], dict):
             problems.append(located.problem((key,), f"must be a mapping, got {raw[key]!r}"))
+    for key in TEXTS:
+        if raw.get(key) is not None and not isinstance(raw[key], str):
+            problems.append(located.problem((key,), f"must be a text, got {raw[key]!r}"))
+    if not isinstance(raw.get("mergeable"), (bool, type(None))):
+        problems.append(located.problem(("mergeable",), f"must be true or false, got {raw['mergeable']!r}"))
     return problems + _callback_problems(located)
 
 
@@ -145,29 +157,54 @@ def _params(located: Located, problems: list[Problem]) -> dict[str, Param]:
     raw = located.data.get("params")
     if not isinstance(raw, dict):
         return {}
-    return {name: _param(name, value, located, problems) for name, value in raw.items()}
+    return {name: _param(name, value, set(raw), located, problems) for name, value in raw.items()}
 
 
-def _param(name: str, value: Any, located: Located, problems: list[Problem]) -> Param:
-    fields = value if isinstance(value, dict) and "default" in value else {"default": value}
-    for key in fields.keys() - PARAM_FIELDS:
-        problems.append(located.problem(("params", name, key), f"unknown field, {nearest(key, PARAM_FIELDS)}"))
-    default = fields["default"]
-    kind = fields.get("type") or _type_of(default)
-    if kind not in TYPES:
-        problems.append(located.problem(("params", name, "type"), f"must be one of {', '.join(TYPES)}, got {kind!r}"))
+def _param(name: str, value: Any, names: set[str], located: Located, problems: list[Problem]) -> Param:
+    fields = value if isinstance(value, dict) else {"default": value}
+    problems += _param_problems(name, fields, located)
+    default = fields.get("default")
+    low, high = (bound if _is_number(bound := fields.get(key)) else None for key in ("min", "max"))
+    choices = fields.get("choices")
     return Param(
         name=name,
         default=default,
-        type=kind,
-        min=fields.get("min", 1 if name == "r" else None),
-        max=fields.get("max"),
-        choices=tuple(fields.get("choices") or ()),
-        help=fields.get("help", ""),
+        type=fields.get("type") or _type_of(default, names),
+        min=max(1, low or 1) if name == "r" else low,
+        max=high,
+        choices=tuple(choices) if isinstance(choices, list) else (),
+        help=str(fields.get("help") or ""),
     )
 
 
-def _type_of(default: Any) -> str:
-    if isinstance(default, str) and re.fullmatch(r"\d*\.?\d*\s*[a-z_]\w*", default) and default[0].isdigit():
+def _param_problems(name: str, fields: dict[str, Any], located: Located) -> list[Problem]:
+    place, kind = ("params", name), fields.get("type")
+    problems = [
+        located.problem((*place, key), f"unknown field, {nearest(key, PARAM_FIELDS)}")
+        for key in fields
+        if key not in PARAM_FIELDS
+    ]
+    if "default" not in fields:
+        problems.append(located.problem(place, "needs a default"))
+    if kind is not None and kind not in TYPES:
+        problems.append(located.problem((*place, "type"), f"unknown type {kind!r}, {nearest(kind, TYPES)}"))
+    for key in ("min", "max"):
+        if fields.get(key) is not None and not _is_number(fields[key]):
+            problems.append(located.problem((*place, key), f"must be a number, got {fields[key]!r}"))
+    if fields.get("choices") is not None and not isinstance(fields["choices"], list):
+        problems.append(located.problem((*place, "choices"), f"must be a list, got {fields['choices']!r}"))
+    return problems
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _type_of(default: Any, names: set[str]) -> str:
+    """The default's type; a number times another parameter (`2r`) or the steps (`0.1steps`) is a number."""
+    match = MULTIPLE.match(default) if isinstance(default, str) else None
+    if match and match[1] and match[2] in {*names, STEPS}:
         return "float"
+    if default is None:
+        return "any"
     return {bool: "bool", int: "int", float: "float", list: "list"}.get(type(default), "str")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import math
 from typing import Any
 
-from harness.adapters.method import REFERENCE, Method, Param
+from harness.adapters.method import MULTIPLE, REFERENCE, STEPS, Method, Param
 from harness.catalog.architectures import is_letters, module_names
 from harness.errors import nearest
 
-MULTIPLE = re.compile(r"^(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]\w*)$")
-STEPS = "steps"
-"""`0.1steps` is a share of the run's optimizer steps; it is resolved where they are known, at training."""
+ALL_LINEAR = "all-linear"
 
 
 def check_param(param: Param, value: Any, others: dict[str, Param]) -> str | None:
     """What is wrong with a parameter's value, in words that follow its name; None if nothing is."""
-    if value is None or _is_multiple(value, param, others):
+    if param.default is None and (value is None or param.type == "any"):
+        return None
+    if _is_multiple(value, param, others):
         return None
     if param.name == "targets":
         return _check_targets(value)
@@ -31,13 +31,15 @@ def _is_multiple(value: Any, param: Param, others: dict[str, Param]) -> bool:
     match = MULTIPLE.match(value) if isinstance(value, str) and param.type in ("int", "float") else None
     if not match or match[2] == param.name:
         return False
-    return match[2] == STEPS or (match[2] in others and others[match[2]].type in ("int", "float"))
+    if match[2] == STEPS:
+        return True
+    return match[2] in others and others[match[2]].type in ("int", "float")
 
 
 def _check_targets(value: Any) -> str | None:
     if isinstance(value, str) and value.isalpha() and value.isupper() and not is_letters(value):
         return f"knows the letters Q K V O G U D, got {value!r}"
-    if isinstance(value, str) and value:
+    if value == ALL_LINEAR or is_letters(value):
         return None
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
         return None
@@ -46,17 +48,35 @@ def _check_targets(value: Any) -> str | None:
 
 def _has_type(value: Any, kind: str) -> bool:
     if kind == "float":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, {"str": str, "bool": bool, "list": list}[kind])
 
 
 def _article(kind: str) -> str:
-    return {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "list": "a list"}[kind]
+    words = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "list": "a list"}
+    return words[kind]
+
+
+def multiple_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with the results of multiples (`alpha: 0r`), by parameter.
+
+    Expects values that `check_param` accepts.
+    """
+    values = resolve_params(method, given)
+    found = {}
+    for name, value in values.items():
+        if value is not given.get(name) and isinstance(value, (int, float)):
+            message = _check_bounds(method.params[name], value)
+            if message and name in given:
+                found[name] = f"{message} from {given[name]!r}"
+    return found
 
 
 def _check_bounds(param: Param, value: Any) -> str | None:
+    if isinstance(value, (str, list)) and not param.choices:
+        return None
     if param.choices and value not in param.choices:
         return f"unknown value {value!r}, {nearest(str(value), map(str, param.choices))}"
     if param.name == "alpha" and value <= 0:

@@ -30,7 +30,9 @@ def module_names(letters: str, model_type: str) -> list[str]:
     """
     table = _tables().get(model_type)
     if table is None:
-        raise ValueError(f"the letters {letters} have no meaning for the architecture {model_type!r}; list module names")
+        raise ValueError(
+            f"the letters {letters} have no meaning for the architecture {model_type!r}; list module names"
+        )
     missing = [letter for letter in letters if letter not in table]
     if missing:
         raise ValueError(f"{model_type} has no {', '.join(missing)}; it has {''.join(table)}")

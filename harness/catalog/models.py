@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any, Literal
 import yaml
 
 from harness.catalog.files import sha256_of
-from harness.errors import NotFoundError
+from harness.errors import NotFoundError, nearest
 from harness.paths import PACKAGE
 
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 MODEL_SUFFIXES = {".safetensors", ".bin", ".gguf", ".json", ".model", ".txt"}
 
 
@@ -58,9 +60,10 @@ def model_entry(name: str, revision: str | None = None) -> ModelEntry:
             return _known(key, fields, revision)
     if Path(name).is_dir():
         return _local(Path(name).absolute())
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if HUB_ID.match(name) and not name.endswith((".", "-")) and ".." not in name and "--" not in name:
         return ModelEntry(name, name, "hub", name, revision or "main", config=_fetched_config(name, revision))
-    raise NotFoundError(f"{name!r} is no catalog name, no directory here and no hub id (owner/name)")
+    hint = nearest(name, model_names())
+    raise NotFoundError(f"{name!r} is no catalog name, no directory here and no hub id (owner/name); {hint}")
 
 
 def _known(name: str, fields: dict[str, Any], revision: str | None) -> ModelEntry:
@@ -93,7 +96,12 @@ def _sha256_of_all(files: list[Path]) -> str:
 
 def _read_config(folder: Path) -> dict[str, Any] | None:
     path = folder / "config.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise NotFoundError(f"{path} can't be read: {error}") from None
 
 
 def _fetched_config(name: str, revision: str | None) -> dict[str, Any] | None:

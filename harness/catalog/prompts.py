@@ -48,9 +48,7 @@ def _compiled(template: str) -> Template:
     return environment.from_string(template)
 
 
-def render(
-    template: str, instruction: str, input: str = "", tokenizer: PreTrainedTokenizerBase | None = None
-) -> str:
+def render(template: str, instruction: str, input: str = "", tokenizer: PreTrainedTokenizerBase | None = None) -> str:
     """The prompt for one example.
 
     `tokenizer` is needed by templates that use `chat`. Raises ValueError where it has no chat template.

@@ -61,7 +61,9 @@ def show_adapter(settings: Settings, name: str, as_json: bool) -> None:
     click.echo(f"{method.title} ({method.file})" + (f"\n{paper}" if paper else ""))
     click.echo(f"class: {dash(method.config_class)}")
     for param in method.params.values():
-        bounds = "".join(f", {word} {value}" for word, value in (("min", param.min), ("max", param.max)) if value is not None)
+        bounds = "".join(
+            f", {word} {value}" for word, value in (("min", param.min), ("max", param.max)) if value is not None
+        )
         choices = f", one of {', '.join(map(str, param.choices))}" if param.choices else ""
         click.echo(f"  {param.name}: {dash(param.default)} ({param.type}{bounds}{choices})  {param.help}")
     for key, value in method.train.items():

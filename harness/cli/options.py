@@ -17,7 +17,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--profile`, `--set` and `--limit`: which version of an experiment is meant."""
     options = (
-        click.option("--profile", metavar="P", help="Scale at which it is asked. Default: $HARNESS_PROFILE, else paper."),
+        click.option(
+            "--profile", metavar="P", help="Scale at which it is asked. Default: $HARNESS_PROFILE, else paper."
+        ),
         click.option("--set", "changes", metavar="a.b=c", multiple=True, help="Change a field; may be repeated."),
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score N test items a task."),
     )

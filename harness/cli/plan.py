@@ -10,8 +10,8 @@ from harness.cli.main import Settings
 from harness.cli.options import as_json, dash, experiment_options, load, print_json
 from harness.pipeline.check import Counted
 from harness.pipeline.plan import Plan, PlannedRun
-from harness.spec.experiment import ExperimentSpec
 from harness.spec.expansion import Point
+from harness.spec.experiment import ExperimentSpec
 from harness.store.store import Store
 
 
@@ -111,7 +111,9 @@ def _show(experiment: ExperimentSpec, plans: Plan, rows: list[dict[str, Any]], f
 
     table = Table(title=experiment.question or experiment.name, title_justify="left", box=None, padding=(0, 1))
     for name in ("run", "label", "seed", "trainable", "%", "action", "reason"):
-        table.add_column(name, justify="right" if name in ("seed", "trainable", "%") else "left", no_wrap=name == "run")
+        table.add_column(
+            name, justify="right" if name in ("seed", "trainable", "%") else "left", no_wrap=name == "run"
+        )
     for row in rows:
         table.add_row(
             row["run_id"],

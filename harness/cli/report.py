@@ -17,7 +17,9 @@ FORMATS = ("table", "markdown", "csv", "json")
 @click.option("--benchmark", metavar="NAME", help="Only this benchmark.")
 @click.option("--model", metavar="M", help="Only this base model.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH", help="A file instead of stdout.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH", help="A file instead of stdout."
+)
 @click.pass_obj
 def report(
     settings: Settings,

@@ -13,8 +13,12 @@ from harness.spec.experiment import ExperimentSpec
 @click.command()
 @click.argument("spec")
 @experiment_options
-@click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where runs are done.")
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes. Default: one per GPU, or one.")
+@click.option(
+    "--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where runs are done."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes. Default: one per GPU, or one."
+)
 @click.option("--only", metavar="GLOB", help="Only the runs whose label or id matches.")
 @click.option("--retry-failed", is_flag=True, help="Also do again what failed before.")
 @click.option("--fail-fast", is_flag=True, help="Begin no new run after a failure.")

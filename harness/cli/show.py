@@ -18,7 +18,9 @@ LOSSES = 12
 
 @click.command()
 @click.argument("run_id")
-@click.option("--samples", type=click.IntRange(min=0), default=SAMPLES, show_default=True, help="Wrong answers a task.")
+@click.option(
+    "--samples", type=click.IntRange(min=0), default=SAMPLES, show_default=True, help="Wrong answers a task."
+)
 @as_json
 @click.pass_obj
 def show(settings: Settings, run_id: str, samples: int, as_json: bool) -> None:
@@ -100,7 +102,9 @@ def _wrong(store: Store, run_id: str, task: str, limit: int) -> list[dict[str, A
 def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> None:
     import yaml
 
-    places = ", ".join(f"{place['experiment']} ({place['profile']}): {place['label']}" for place in document["experiments"])
+    places = ", ".join(
+        f"{place['experiment']} ({place['profile']}): {place['label']}" for place in document["experiments"]
+    )
     click.echo(f"{document['run_id']}  {document['status']}  {places}")
     if document["error"]:
         click.echo(f"error: {document['error']}")
@@ -108,13 +112,16 @@ def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> N
     click.echo(f"trainable parameters: {trainable} ({dash(document['trainable_percent'], '.4f')} %)")
     _show_training(document["train"])
     for score in document["scores"]:
-        click.echo(f"{score['task']} {score['metric']}: {score['value']:.4f} ± {dash(score['stderr'], '.4f')} (n={score['n']})")
+        spread = f"{score['value']:.4f} ± {dash(score['stderr'], '.4f')} (n={score['n']})"
+        click.echo(f"{score['task']} {score['metric']}: {spread}")
     for task, samples in wrong.items():
         for sample in samples:
             click.echo(f"wrong: {task}[{sample['doc_id']}] answered {dash(sample['answer'])}: {sample['output']!r}")
     for attempt in document["attempts"]:
         why = f" ({attempt['kind']}): {attempt['message']}" if attempt["kind"] else ""
-        click.echo(f"attempt {attempt['number']}: {attempt['started_at']} on {attempt['worker']}, {attempt['outcome']}{why}")
+        click.echo(
+            f"attempt {attempt['number']}: {attempt['started_at']} on {attempt['worker']}, {attempt['outcome']}{why}"
+        )
     shown = {"spec": document["spec"], "provenance": document["provenance"]}
     click.echo("\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100))
 
@@ -123,7 +130,9 @@ def _show_training(train: dict[str, Any] | None) -> None:
     if train is None or not train["steps"]:
         return
     memory = dash(train["peak_memory_bytes"] and train["peak_memory_bytes"] / 2**20, ",.0f")
-    click.echo(f"trained {train['steps']} steps, {train['tokens']:,} tokens in {train['seconds']:.1f} s, peak {memory} MiB")
+    click.echo(
+        f"trained {train['steps']} steps, {train['tokens']:,} tokens in {train['seconds']:.1f} s, peak {memory} MiB"
+    )
     losses = [line for line in train["loss"] if "loss" in line]
     every = max(1, len(losses) // LOSSES)
     click.echo("loss: " + "  ".join(f"{line['step']}: {line['loss']:.3f}" for line in losses[::every]))

@@ -23,7 +23,10 @@ def list_tasks(as_json: bool) -> None:
             {"task": task.name, "title": task.title, "suite": task.suite, "version": task.version}
             for task in known_tasks().values()
         ]
-        boards = [{"benchmark": found.name, "title": found.title, "tasks": list(found.tasks)} for found in benchmarks().values()]
+        boards = [
+            {"benchmark": found.name, "title": found.title, "tasks": list(found.tasks)}
+            for found in benchmarks().values()
+        ]
         print_json({"tasks": listed, "benchmarks": boards})
         return
     for found in benchmarks().values():

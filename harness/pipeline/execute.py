@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from harness.pipeline.plan import adapter_kept
 from harness.pipeline.provenance import provenance
 from harness.pipeline.workbench import Workbench
 from harness.spec.run import RunSpec
+from harness.store.claims import ClaimLost
 from harness.store.records import Claim, TrainResult
 from harness.store.store import Store
 
@@ -56,40 +58,57 @@ class _StopScoring(Exception):
 def execute(work: Work) -> Result:
     """Does all that the run still lacks and records each part as soon as it is there.
 
-    A failure is recorded with its kind and never raised; only a programming error of the caller is.
+    A failure is recorded with its kind and never raised; an interruption is, once the run is released.
     """
+    made_with = provenance()  # now: hours later another commit may be checked out
+    try:
+        return _ended(work, made_with)
+    except ClaimLost as error:
+        work.bench.clear()
+        return Result(work.run.run_id, "lost", message=str(error))
+    except (KeyboardInterrupt, SystemExit):
+        work.bench.clear()
+        with suppress(StoreError):
+            work.store.release(work.claim, made_with)
+        raise
+
+
+def _ended(work: Work, made_with: dict[str, Any]) -> Result:
     from harness.train.training import Stopped
 
-    run_id = work.run.run_id
     try:
         _train_and_score(work)
-        work.store.finish(work.claim, provenance())
-        return Result(run_id, "complete")
+        work.store.finish(work.claim, made_with)
+        return Result(work.run.run_id, "complete")
     except (Stopped, _StopScoring):
         work.bench.verify()
-        work.store.release(work.claim, provenance())
-        return Result(run_id, "stopped")
-    except StoreError as error:
-        return Result(run_id, "lost", message=str(error))
+        work.store.release(work.claim, made_with)
+        return Result(work.run.run_id, "stopped")
+    except ClaimLost:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises ends this run only
         work.bench.clear()
-        return _failed(work, error)
+        return _failed(work, error, made_with)
 
 
-def _failed(work: Work, error: Exception) -> Result:
+def _failed(work: Work, error: Exception, made_with: dict[str, Any]) -> Result:
     kind = _kind(error)
     message = str(error) if isinstance(error, (RunError, HarnessError)) else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))
     try:
-        work.store.fail(work.claim, kind, message, trace, provenance())
-    except StoreError as lost:
-        return Result(work.run.run_id, "lost", message=str(lost))
+        work.store.fail(work.claim, kind, message, trace, made_with)
+    except ClaimLost:
+        raise
+    except StoreError as unrecorded:
+        message = f"{message} (not recorded: {unrecorded})"
     return Result(work.run.run_id, "failed", kind, message)
 
 
 def _kind(error: Exception) -> str:
     if isinstance(error, RunError):
         return error.kind
+    if isinstance(error, StoreError):
+        return "internal"
     if isinstance(error, HarnessError):
         return "config"
     return "oom" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "internal"
@@ -104,9 +123,7 @@ def _train_and_score(work: Work) -> None:
         work.bench.give_back(model)
 
 
-def _model(
-    work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> PreTrainedModel | PeftModel:
+def _model(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | PeftModel:
     """The model to score: the bare base, the base with its kept adapter, or one trained now."""
     from harness.train.adapter import load_adapter
     from harness.train.live import prove_live

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.paths import RunPaths, home
@@ -58,7 +58,19 @@ class Plan:
 def plan(runs: Sequence[RunSpec], store: Store | None, retry_failed: bool = False) -> Plan:
     """Compares the runs with what is recorded. `store` None: nothing is recorded yet."""
     states = store.states([run.run_id for run in runs]) if store else {}
-    return Plan(tuple(_planned(run, states.get(run.run_id), retry_failed) for run in runs))
+    return Plan(tuple(_trained_once([_planned(run, states.get(run.run_id), retry_failed) for run in runs])))
+
+
+def _trained_once(planned: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
+    """Of runs that differ in scoring only, the first trains the adapter that the others score."""
+    first: dict[str, str] = {}
+    for each in planned:
+        shared = each.action == "train" and each.run.adapter.trains == "adapter"
+        owner = first.setdefault(each.run.train_id, each.run.run_id) if shared else each.run.run_id
+        if owner == each.run.run_id:
+            yield each
+        else:
+            yield replace(each, action="score", reason=f"shares adapter {each.run.train_id} with run {owner}")
 
 
 def _planned(run: RunSpec, state: RunState | None, retry_failed: bool) -> PlannedRun:
@@ -74,9 +86,10 @@ def _planned(run: RunSpec, state: RunState | None, retry_failed: bool) -> Planne
         return planned("blocked", f"{state.worker} is at it", "worker")
     if state and state.status == "failed" and not retry_failed:
         return planned("blocked", f"failed ({state.kind}): {state.error}; --retry-failed tries again", "failure")
-    if found := obstacles(run, missing):
+    action, reason = _work(run, state, missing)
+    if found := obstacles(run, missing, training=action == "train"):
         return planned("blocked", "; ".join(found), "prerequisite")
-    return planned(*_work(run, state, missing))
+    return planned(action, reason)
 
 
 def _work(run: RunSpec, state: RunState | None, missing: tuple[str, ...]) -> tuple[Action, str]:
@@ -87,6 +100,8 @@ def _work(run: RunSpec, state: RunState | None, missing: tuple[str, ...]) -> tup
         return "score", f"adapter {run.train_id} is kept; {asked}"
     if state and state.trained:
         return "train", f"{asked}, and the trained weights are not kept"
+    if state and state.status == "failed":
+        return "train", f"failed before ({state.kind})"
     return "train", "interrupted before" if state and state.attempts else "not trained yet"
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.catalog.data import DataFile, data_sets
+from harness.catalog.data import data_sets
 from harness.catalog.models import ModelEntry, fetch_config, model_entry
 from harness.catalog.tasks import tasks, tasks_in
 from harness.errors import HarnessError, PrerequisiteError
 from harness.spec.run import RunSpec, SourceRef
 
 
-def obstacles(run: RunSpec, missing: Sequence[str]) -> list[str]:
-    """Everything that stands in the way of training the run and scoring its missing tasks."""
-    return [*_model_obstacles(run), *_data_obstacles(run), *_task_obstacles(run, missing)]
+def obstacles(run: RunSpec, missing: Sequence[str], training: bool = True) -> list[str]:
+    """Everything that stands in the way of training the run (if it must) and scoring its missing tasks."""
+    found = list(_model_obstacles(run))
+    if training:
+        found += [*_optimizer_obstacles(run), *_data_obstacles(run)]
+    return [*found, *_task_obstacles(run, missing)]
 
 
 def _model_obstacles(run: RunSpec) -> Iterator[str]:
@@ -27,10 +30,15 @@ def _model_obstacles(run: RunSpec) -> Iterator[str]:
     if run.model.quantization != "none" and not _installed("bitsandbytes"):
         yield f"quantization {run.model.quantization} needs bitsandbytes: pip install bitsandbytes"
     if entry.config is None and entry.source == "hub":
-        yield f"the configuration of {entry.name} could not be fetched from the hub; is the name right, are you online?"
+        yield f"the configuration of {entry.name} could not be fetched; is the name right, are you online?"
 
 
-@lru_cache
+def _optimizer_obstacles(run: RunSpec) -> Iterator[str]:
+    optimizer = run.train.optimizer if run.train else ""
+    if ("8bit" in optimizer or "paged" in optimizer) and not _installed("bitsandbytes"):
+        yield f"optimizer {optimizer} needs bitsandbytes: pip install bitsandbytes"
+
+
 def _installed(package: str) -> bool:
     try:
         return bool(version(package))
@@ -46,7 +54,6 @@ def _data_obstacles(run: RunSpec) -> Iterator[str]:
             yield f"training data: {error}"
 
 
-@lru_cache
 def _check_source(source: SourceRef) -> None:
     if source.kind == "catalog":
         known = {file.file: file for entry in data_sets().values() for file in entry.files}
@@ -61,14 +68,9 @@ def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[str]:
         file = known[name].file if name in known else None
         try:
             if file is not None:
-                _check_file(file)
+                file.check()
         except HarnessError as error:
             yield f"test data of {name}: {error}"
-
-
-@lru_cache
-def _check_file(file: DataFile) -> None:
-    file.check()
 
 
 def fetch_configs(names: Sequence[tuple[str, str | None]]) -> None:
@@ -76,7 +78,5 @@ def fetch_configs(names: Sequence[tuple[str, str | None]]) -> None:
     for name, revision in dict.fromkeys(names):
         entry: ModelEntry = model_entry(name, revision)
         if entry.source == "hub" and entry.config is None:
-            try:
+            with suppress(Exception):  # any way in which a hub can't be reached; the plan names the obstacle
                 fetch_config(name, revision)
-            except Exception:  # noqa: BLE001 - any way in which a hub can't be reached; the plan names the obstacle
-                continue

@@ -16,6 +16,8 @@ PACKAGES = (
     "peft-harness", "torch", "transformers", "peft", "trl", "accelerate", "lm-eval", "datasets", "tokenizers",
     "safetensors", "bitsandbytes",
 )  # fmt: skip
+RESULTS = ":(top,exclude)*.db"
+"""A tracked results database changes with every run; the code doesn't."""
 
 
 def provenance() -> dict[str, Any]:
@@ -40,8 +42,8 @@ def _git() -> dict[str, Any] | None:
         commit = _git_says(folder, "rev-parse", "HEAD")
         tracked = _git_says(folder, "ls-files", str(folder / "pyproject.toml"))
         if commit and (tracked or folder == Path.cwd()):
-            changed = _git_says(folder, "status", "--porcelain", "--untracked-files=no")
-            return {"commit": commit, "dirty": bool(changed)}
+            changed = _git_says(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", RESULTS)
+            return {"commit": commit, "dirty": None if changed is None else bool(changed)}
     return None
 
 
@@ -72,4 +74,5 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

@@ -12,6 +12,8 @@ from harness.store.records import RunState
 LEASE_SECONDS = 180.0
 """A worker on another host that has not been heard of for so long is taken for dead."""
 BEAT_SECONDS = 10.0
+CLOCK_SECONDS = 2.0
+"""How far a process's start, reckoned from the boot time, may wander."""
 
 
 def worker_name(pid: int | None = None) -> str:
@@ -25,15 +27,21 @@ def is_gone(state: RunState) -> bool:
     if state.worker is None:
         return True
     host, _, rest = state.worker.partition(":")
-    if host == socket.gethostname():
-        return not _lives(rest)
+    lives = _lives(rest) if host == socket.gethostname() else None
+    if lives is not None:
+        return not lives
     return state.beat_seconds_ago is not None and state.beat_seconds_ago > LEASE_SECONDS
 
 
-def _lives(rest: str) -> bool:
+def _lives(rest: str) -> bool | None:
+    """None where a process has the number but another start: a later one, or a clock that was set since."""
     pid, _, started = rest.partition(":")
     try:
         process = psutil.Process(int(pid))
-        return int(process.create_time()) == int(started) and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError):
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return True if abs(process.create_time() - int(started)) < CLOCK_SECONDS else None
+    except psutil.NoSuchProcess:
         return False
+    except (psutil.Error, ValueError):
+        return None

@@ -8,11 +8,10 @@ import shutil
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from harness.pipeline.execute import Result
 from harness.schedule.executor import Listener
@@ -149,10 +148,8 @@ class Local:
 
     def _end(self, slot: Slot) -> None:
         if slot.connection is not None:
-            try:
+            with suppress(OSError):  # a worker that died already
                 slot.connection.send(None)
-            except (BrokenPipeError, OSError):
-                pass
             slot.connection.close()
         if slot.process is not None:
             slot.process.join(timeout=10)

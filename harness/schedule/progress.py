@@ -116,7 +116,8 @@ class Display:
 
     def __init__(self, labels: dict[str, str]) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
         self.narrator = Narrator(labels)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn(compact=True))

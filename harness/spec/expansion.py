@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.adapters.method import Method
-from harness.adapters.params import check_param
-from harness.catalog.prompts import prompt
 from harness.errors import NotFoundError, Problem
 from harness.located import Located, Path_
+from harness.spec.entries import parts_of
 from harness.spec.experiment import ExperimentSpec
-from harness.spec.identity import identified
+from harness.spec.fields import IDENTITY
+from harness.spec.identity import field_class, identified
 from harness.spec.matrix import Assignment, assignments_of, excluded
 from harness.spec.merge import merge
 from harness.spec.problems import problems_of
@@ -83,7 +83,9 @@ class Expansion:
         return None if any(part is None for part in parts.values()) else _Settings(**parts)
 
     def _section(self, model: type[Spec], section: str, assignment: Assignment) -> Spec | None:
-        values = deepcopy(self.experiment.located.data.get(section) or {}) | _of(assignment, section)
+        forced = self.experiment.overrides.data.get(section) or {}
+        own = deepcopy(self.experiment.located.data.get(section) or {})
+        values = own | _of(assignment, section) | {key: own[key] for key in forced}
         return self._validated(model, values, section, (section,), assignment)
 
     def _validated(
@@ -92,18 +94,16 @@ class Expansion:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            for problem in problems_of(error, Located({section: values}, {}), model, (section,)):
+            for problem in problems_of(error.errors(), Located({section: values}), model, (section,)):
                 choice = assignment.get(problem.field)
                 name = problem.field.partition(".")[2]
                 at = choice.place if choice else (*place, *name.split(".")) if name else place
                 self.problems.append(self.experiment.located.problem(at, problem.message))
             return None
 
-    def _prompt(self, assignment: Assignment) -> str | None:
-        choice = assignment.get("prompt")
-        if choice is None:
-            return self.experiment.file.prompt
-        return self._or_problem(lambda: prompt(str(choice.value)).name, choice.place)
+    def _prompt(self, assignment: Assignment) -> str:
+        choice, forced = assignment.get("prompt"), self.experiment.overrides.data
+        return self.experiment.file.prompt if choice is None or "prompt" in forced else choice.value
 
     def _train(
         self, method: dict[str, Any], entry: dict[str, Any], place: Path_, assignment: Assignment
@@ -113,7 +113,7 @@ class Expansion:
         forced = self.experiment.overrides.data.get("train") or {}
         layers = (own, method, entry, _of(assignment, "train"), forced)
         merged = merge(*(Located({"train": dict(layer)}, {}) for layer in layers)).data["train"]
-        key = ("train", *sorted(merged.items()))
+        key = ("train", repr(sorted(merged.items())))
         if key not in self._known:
             spec = self._validated(TrainSpec, merged, "train", place, assignment)
             self._known[key] = None if spec is None else resolve_train(spec)
@@ -125,25 +125,20 @@ class Expansion:
         for part in parts_of(changed):
             params = self._method(part).params
             for name, choice in _choices(assignment, "adapter").items():
-                if name not in params:
-                    continue
-                part[name] = choice.value
-                if message := check_param(params[name], choice.value, params):
-                    message = f"{message} ({part['method']})"
-                    self.problems.append(self.experiment.located.problem(choice.place, message))
+                if name in params:
+                    part[name] = choice.value
         return changed
 
     def _method(self, part: dict[str, Any]) -> Method:
         return self.experiment.methods.method(part["method"])
 
     def _seeded(
-        self, settings: _Settings | None, entry: dict[str, Any], index: int, assignment: Assignment
+        self, settings: _Settings, entry: dict[str, Any], index: int, assignment: Assignment
     ) -> Iterator[Point]:
-        template = None if settings is None else self._template(settings, entry, index, assignment)
+        template = self._template(settings, entry, index, assignment)
         for seed in self.experiment.file.seeds if template else ():
-            facts = {key: choice.value for key, choice in assignment.items() if not key.startswith("adapter.")}
-            facts |= {f"adapter.{key}": value for key, value in entry.items()} | {"seed": seed}
-            if template and not excluded(facts, self.experiment.file.matrix):
+            facts = _facts(settings, template.run, entry, seed, assignment)
+            if not excluded(facts, self.experiment.file.matrix):
                 yield replace(template, run=_identified(template.run, seed))
 
     def _template(
@@ -161,7 +156,7 @@ class Expansion:
         architecture = (known.config or {}).get("model_type")
         adapter = self._or_problem(
             lambda: resolve_adapter(entry, self.experiment.methods, architecture),
-            (*place, "targets") if "targets" in entry else place,
+            _at("adapter.targets", assignment) if "adapter.targets" in assignment else _targets_at(entry, place),
         )
         if adapter is None:
             return None
@@ -191,9 +186,22 @@ class Expansion:
             return None
 
 
-def parts_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entry itself, or the adapters that it mixes."""
-    return entry[MIXED] if MIXED in entry else [entry]
+def _facts(
+    settings: _Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
+) -> dict[str, list[Any]]:
+    """What `exclude` can name of a point, each with the values that match it: as written and as resolved."""
+    sections = {"base": settings.base, "data": settings.data, "score": settings.score, "train": run.train}
+    facts: dict[str, list[Any]] = {"seed": [seed], "prompt": [settings.prompt]}
+    for section, values in sections.items():
+        facts |= {f"{section}.{name}": [value] for name, value in (values.model_dump() if values else {}).items()}
+    facts |= {"adapter.method": [run.adapter.method], "adapter.label": [entry.get("label")]}
+    for part, reference in zip(parts_of(entry), run.adapter.parts or (run.adapter,), strict=True):
+        for name, value in reference.params.items():
+            facts.setdefault(f"adapter.{name}", []).extend((value, part.get(name, value)))
+    for key, choice in assignment.items():
+        if not key.startswith("adapter."):
+            facts.setdefault(key, []).append(choice.value)
+    return facts
 
 
 def _choices(assignment: Assignment, section: str) -> dict[str, Any]:
@@ -209,6 +217,10 @@ def _at(key: str, assignment: Assignment) -> Path_:
     return assignment[key].place if key in assignment else tuple(key.split("."))
 
 
+def _targets_at(entry: dict[str, Any], place: Path_) -> Path_:
+    return (*place, "targets") if "targets" in entry else place
+
+
 def _identified(run: RunSpec, seed: int) -> RunSpec:
     """A run has a seed where one decides something: training, or sampled answers."""
     seeded = run.adapter.trains != "nothing" or run.score.decoding.sample is not None
@@ -217,4 +229,6 @@ def _identified(run: RunSpec, seed: int) -> RunSpec:
 
 def _departures(train: TrainSettings, recipe: TrainSettings) -> tuple[str, ...]:
     ours, asked = train.model_dump(), recipe.model_dump()
-    return tuple(f"{name} {ours[name]} (recipe: {asked[name]})" for name in ours if ours[name] != asked[name])
+    differing = [name for name in ours if ours[name] != asked[name]]
+    decisive = [name for name in differing if field_class(TrainSettings, name) == IDENTITY]
+    return tuple(f"{name} {ours[name]} (recipe: {asked[name]})" for name in decisive)

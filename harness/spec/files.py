@@ -10,6 +10,7 @@ from harness.errors import Problem, SpecError, nearest
 from harness.located import Located, read_yaml
 from harness.paths import builtin_dir
 from harness.spec.merge import merge
+from harness.spec.relative import make_absolute
 
 PAPER = "paper"
 """The profile that a file is as it stands."""
@@ -28,26 +29,43 @@ def find_experiment(path: Path) -> Path:
     raise SpecError([Problem(str(path), 0, "", f"no such experiment, {nearest(path.name, names)}")])
 
 
-def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> Located:
-    """A file laid over all that it extends. Raises SpecError for a cycle or a file that can't be read."""
+def read_extended(path: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> Located:
+    """A file laid over all that it extends; cycles and files that can't be read are added to `problems`.
+
+    Raises SpecError where the file itself can't be read.
+    """
     located = read_yaml(path, shown(path))
-    _make_absolute(located.data, path.parent)
+    make_absolute(located.data, path.parent)
+    _check_profiles(located, problems)
     for block in (located.data.get("profiles") or {}).values():
-        if isinstance(block, dict):
-            _make_absolute(block, path.parent)
-    parents = _parents(located, located.data.pop("extends", None), ("extends",), path, chain)
-    _read_profile_parents(located, path, chain)
+        make_absolute(block, path.parent)
+    parents = _parents(located, located.data.pop("extends", None), ("extends",), path, problems, chain)
+    _read_profile_parents(located, path, problems, chain)
     return merge(*parents, located)
 
 
-def _read_profile_parents(located: Located, path: Path, chain: tuple[Path, ...]) -> None:
-    """Lays each profile over what it extends, while the file that names it is at hand."""
+def _check_profiles(located: Located, problems: list[Problem]) -> None:
+    """Takes out what is no profile, so that the rest of the file can be checked."""
     profiles = located.data.get("profiles")
-    for name, block in profiles.items() if isinstance(profiles, dict) else ():
-        if not isinstance(block, dict) or "extends" not in block:
+    if not isinstance(profiles, (dict, type(None))):
+        problems.append(located.problem(("profiles",), f"must be a mapping of profiles, got {profiles!r}"))
+        del located.data["profiles"]
+        return
+    for name, block in (profiles or {}).items():
+        if not isinstance(block, (dict, type(None))):
+            problems.append(located.problem(("profiles", name), f"must be a mapping of fields, got {block!r}"))
+        if not isinstance(block, dict):
+            profiles[name] = {}
+
+
+def _read_profile_parents(located: Located, path: Path, problems: list[Problem], chain: tuple[Path, ...]) -> None:
+    """Lays each profile over what it extends, while the file that names it is at hand."""
+    profiles = located.data.get("profiles") or {}
+    for name, block in profiles.items():
+        if "extends" not in block:
             continue
         place = ("profiles", name)
-        parents = _parents(located, block.pop("extends"), (*place, "extends"), path, chain)
+        parents = _parents(located, block.pop("extends"), (*place, "extends"), path, problems, chain)
         own = Located(block, {mark[2:]: at for mark, at in located.marks.items() if mark[:2] == place})
         merged = merge(*parents, own)
         profiles[name] = merged.data
@@ -55,26 +73,46 @@ def _read_profile_parents(located: Located, path: Path, chain: tuple[Path, ...])
 
 
 def _parents(
-    located: Located, names: Any, place: tuple[str, ...], path: Path, chain: tuple[Path, ...]
+    located: Located,
+    names: Any,
+    place: tuple[str, ...],
+    path: Path,
+    problems: list[Problem],
+    chain: tuple[Path, ...],
 ) -> list[Located]:
     if names is None:
         return []
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SpecError([located.problem(place, f"must be a list of files, got {names!r}")])
-    return [_parent(located, name, (*place, index), path, chain) for index, name in enumerate(names)]
+        problems.append(located.problem(place, f"must be a list of files, got {names!r}"))
+        return []
+    found = []
+    for index, name in enumerate(names):
+        target = _target(name, path)
+        if message := _parent_problem(name, target, path, chain):
+            problems.append(located.problem((*place, index), message))
+            continue
+        try:
+            found.append(read_extended(target, problems, (*chain, path.resolve())))
+        except SpecError as error:
+            problems += error.problems
+    return found
 
 
-def _parent(located: Located, name: str, place: tuple[str | int, ...], path: Path, chain: tuple[Path, ...]) -> Located:
+def _target(name: str, path: Path) -> Path:
+    """The file that `path` means by `name`: beside it, else the built-in fragment of that name."""
     target = (path.parent / name).resolve()
     if not target.is_file() and (builtin_dir("experiments") / name).is_file():
         target = (builtin_dir("experiments") / name).resolve()
+    return target
+
+
+def _parent_problem(name: str, target: Path, path: Path, chain: tuple[Path, ...]) -> str | None:
     if not target.is_file():
-        near = nearest(name, [found.name for found in path.parent.glob("*.yaml")])
-        raise SpecError([located.problem(place, f"no such file {name!r}, {near}")])
+        return f"no such file {name!r}, {nearest(name, [found.name for found in path.parent.glob('*.yaml')])}"
     if target in (*chain, path.resolve()):
-        raise SpecError([located.problem(place, f"{name} extends this file in turn: a cycle")])
-    return read_extended(target, (*chain, path.resolve()))
+        return f"{name} extends this file in turn: a cycle"
+    return None
 
 
 def shown(path: Path) -> str:
@@ -83,36 +121,24 @@ def shown(path: Path) -> str:
     return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(path)
 
 
-def _make_absolute(block: dict[str, Any], folder: Path) -> None:
-    """Paths are relative to the file that names them."""
-    holders = [(block, "tasks_path"), (block.get("base"), "model")]
-    data = block.get("data")
-    holders.append((data.get("train") if isinstance(data, dict) else None, "path"))
-    for holder, key in holders:
-        value = holder.get(key) if isinstance(holder, dict) else None
-        if isinstance(value, str) and (key != "model" or value.startswith(("./", "../", "~"))):
-            holder[key] = str((folder / Path(value).expanduser()).resolve())
-
-
 def with_profile(located: Located, name: str, path: Path) -> Located:
     """The document with the profile of this name laid over it."""
     profiles = located.data.pop("profiles", None) or {}
-    if not isinstance(profiles, dict):
-        raise SpecError([located.problem(("profiles",), f"must be a mapping of profiles, got {profiles!r}")])
     if name not in profiles:
         if name == PAPER:
             return located
-        known = {PAPER, *profiles}
-        raise SpecError([Problem(shown(path), 0, "profiles", f"unknown profile {name!r}, {nearest(name, known)}")])
+        line = located.mark(("profiles",)).line if profiles else 0
+        message = f"unknown profile {name!r}, {nearest(name, {PAPER, *profiles})}"
+        raise SpecError([Problem(shown(path), line, "profiles", message)])
     place = ("profiles", name)
-    marks = {mark[2:]: at for mark, at in located.marks.items() if mark[:2] == place}
-    return merge(located, Located(profiles[name] or {}, marks))
+    marks = {mark[2:]: at for mark, at in located.marks.items() if mark[:2] == place and len(mark) > 2}
+    return merge(located, Located(profiles[name], marks))
 
 
 def profiles_of(path: Path) -> list[str]:
     """The profiles that a file has, `paper` first."""
-    declared = read_extended(find_experiment(path)).data.get("profiles")
-    return list(dict.fromkeys([PAPER, *(declared if isinstance(declared, dict) else ())]))
+    declared = read_extended(find_experiment(path), []).data.get("profiles") or {}
+    return list(dict.fromkeys([PAPER, *declared]))
 
 
 def question_of(path: Path) -> str:

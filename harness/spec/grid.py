@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from harness.errors import SpecError
-from harness.spec.expansion import Expansion, Point, parts_of
+from harness.spec.expansion import Expansion, Point
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.labels import labelled
-from harness.spec.matrix import axis_problems
 from harness.spec.run import RunSpec
 
 
@@ -26,13 +25,3 @@ def points(experiment: ExperimentSpec) -> tuple[Point, ...]:
     if expansion.problems:
         raise SpecError(expansion.problems)
     return labelled(tuple(found.values()), experiment)
-
-
-def check_grid(experiment: ExperimentSpec) -> None:
-    """Raises SpecError with every problem of the matrix and the runs that it makes."""
-    parts = [part for entry in experiment.file.adapters for part in parts_of(entry)]
-    params = {name for part in parts for name in experiment.methods.method(part["method"]).params}
-    problems = axis_problems(experiment.located, params)
-    if problems:
-        raise SpecError(problems)
-    points(experiment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ IDENTITY_VERSION = 1
 ID_LENGTH = 12
 
 
-@lru_cache(maxsize=None)
+@cache
 def field_class(model: type[BaseModel], name: str) -> FieldClass:
     """The class that a specification's field is marked with.
 
@@ -31,7 +31,8 @@ def field_class(model: type[BaseModel], name: str) -> FieldClass:
 def canonical(value: Any, roles: frozenset[str]) -> Any:
     """The part of a specification whose fields have one of these roles, as plain JSON values."""
     if isinstance(value, BaseModel):
-        return {name: found for name in type(value).model_fields if (found := _field(value, name, roles)) is not _LEFT_OUT}
+        found = {name: _field(value, name, roles) for name in type(value).model_fields}
+        return {name: form for name, form in found.items() if form is not _LEFT_OUT}
     if isinstance(value, dict):
         return {str(key): canonical(child, roles) for key, child in value.items()}
     if isinstance(value, (list, tuple)):

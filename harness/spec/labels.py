@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from harness.spec.run import AdapterRef, RunSpec
 
 if TYPE_CHECKING:
-    from harness.spec.experiment import ExperimentSpec
     from harness.spec.expansion import Point
+    from harness.spec.experiment import ExperimentSpec
 
 SETTINGS = ("data", "train", "score", "base")
 
@@ -20,13 +20,16 @@ def labelled(points: tuple[Point, ...], experiment: ExperimentSpec) -> tuple[Poi
     facts = [_facts(point.run) for point in points]
     axes = _axes(experiment)
     differing = {
-        title: _differing([fact for fact, point in zip(facts, points) if _title(point.run.adapter) == title])
+        title: _differing(
+            [fact for fact, point in zip(facts, points, strict=True) if _title(point.run.adapter) == title]
+        )
         for title in {_title(point.run.adapter) for point in points}
     }
     result = []
-    for point, fact in zip(points, facts):
+    for point, fact in zip(points, facts, strict=True):
         title = _title(point.run.adapter)
-        shown = [key for key in fact if (key in differing[title] if "." not in key else key in axes)]
+        shown = [key for key in fact if key in differing[title] or ("." in key and key in axes)]
+        shown = [key for key in shown if fact[key] is not None]
         detail = " ".join(f"{key.rpartition('.')[2]}={fact[key]}" for key in shown)
         result.append(replace(point, label=_joined(point.label or title, detail, bool(point.label), axes, fact)))
     return tuple(result)
@@ -57,7 +60,9 @@ def _facts(run: RunSpec) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    return f"{value:g}" if isinstance(value, float) else ",".join(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _differing(facts: list[dict[str, Any]]) -> set[str]:

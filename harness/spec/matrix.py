@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from harness.adapters.method import Method
+from harness.adapters.params import check_param
 from harness.errors import Problem, nearest
 from harness.located import Located, Path_
+from harness.spec.entries import field_problems
+from harness.spec.names import NAMES, unknown_name
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
 
 SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": ScoreSpec}
@@ -26,9 +30,12 @@ class Choice:
 Assignment = dict[str, Choice]
 
 
-def axis_problems(located: Located, params: set[str]) -> list[Problem]:
-    """What is wrong with the matrix's shape. `params`: the parameters of the adapters, for `adapter.x`."""
-    matrix = located.data.get("matrix") or {}
+def axis_problems(located: Located, methods: Sequence[Method]) -> list[Problem]:
+    """What is wrong with the matrix: its fields, its shape, each of its values. `methods`: those of the adapters."""
+    matrix = located.data.get("matrix")
+    if not isinstance(matrix, dict):
+        return []
+    params = {name for method in methods for name in method.params}
     problems = []
     for key, values in matrix.items():
         if key == "zip":
@@ -37,7 +44,34 @@ def axis_problems(located: Located, params: set[str]) -> list[Problem]:
             problems += _exclude_problems(values, located, params)
         else:
             problems += _axis_problem(key, values, ("matrix", key), located, params)
-    return problems
+    return problems or _value_problems(matrix, located, methods)
+
+
+def _value_problems(matrix: dict[str, Any], located: Located, methods: Sequence[Method]) -> list[Problem]:
+    """What is wrong with the values of well-shaped axes."""
+    axes = [(("matrix", key), key, values) for key, values in matrix.items() if key not in ("zip", "exclude")]
+    for number, group in enumerate(matrix.get("zip") or ()):
+        axes += [(("matrix", "zip", number, key), key, values) for key, values in group.items()]
+    return [
+        located.problem((*place, at), message)
+        for place, key, values in axes
+        for at, value in enumerate(values)
+        for message in _messages(key, value, methods)
+    ]
+
+
+def _messages(key: str, value: Any, methods: Sequence[Method]) -> list[str]:
+    """What is wrong with one value of an axis."""
+    section, _, name = key.partition(".")
+    if section == "adapter":
+        checks = {m.method: check_param(m.params[name], value, m.params) for m in methods if name in m.params}
+        return [f"{message} ({method})" for method, message in checks.items() if message]
+    if isinstance(value, str) and key in NAMES:
+        return unknown_name(key, value)
+    if key == "prompt":
+        return [f"must be a text, got {value!r}"]
+    alone = Located({section: {name: value}})
+    return [problem.message for problem in field_problems(SECTIONS[section], alone, (section,), {name: value})]
 
 
 def _axis_problem(key: str, values: Any, place: Path_, located: Located, params: set[str]) -> list[Problem]:
@@ -99,8 +133,7 @@ def _zipped(group: dict[str, list[Any]], index: int) -> list[Assignment]:
     ]
 
 
-def excluded(facts: dict[str, Any], matrix: dict[str, Any]) -> bool:
-    """Whether a rule of `exclude` matches all the facts that it names."""
-    return any(
-        all(key in facts and facts[key] == value for key, value in rule.items()) for rule in matrix.get("exclude") or []
-    )
+def excluded(facts: dict[str, list[Any]], matrix: dict[str, Any]) -> bool:
+    """Whether a rule of `exclude` matches: each value that it names is among the point's."""
+    rules = matrix.get("exclude") or []
+    return any(all(value in facts.get(key, ()) for key, value in rule.items()) for rule in rules)

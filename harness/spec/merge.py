@@ -9,8 +9,12 @@ from typing import Any
 from harness.errors import Problem, SpecError
 from harness.located import Located, Mark, Path_, parse_yaml
 
-EITHER_OR = {("train", "epochs"): ("train", "steps"), ("train", "steps"): ("train", "epochs")}
-"""Pairs of which a later document's choice replaces the earlier one's."""
+EITHER_OR: tuple[tuple[Path_, tuple[str, ...]], ...] = (
+    (("train",), ("epochs", "steps")),
+    (("data", "train"), ("path", "url", "hub")),
+    (("score", "decoding"), ("beams", "sample")),
+)
+"""Mappings and their fields of which a later document's choice replaces the earlier one's."""
 
 
 def merge(*documents: Located) -> Located:
@@ -25,28 +29,30 @@ def _lay(under: Located, over: Located) -> None:
     _lay_mapping(under, under.data, over, over.data, ())
 
 
-def _lay_mapping(
-    under: Located, below: dict[str, Any], over: Located, above: dict[str, Any], place: Path_
-) -> None:
-    if place in over.marks:
-        under.marks.setdefault(place, over.marks[place])
+def _lay_mapping(under: Located, below: dict[str, Any], over: Located, above: dict[str, Any], place: Path_) -> None:
+    if place in over.marks and (over.marks[place].line or place not in under.marks):
+        under.marks[place] = over.marks[place]
     for key, value in above.items():
         here = (*place, key)
         if isinstance(value, dict) and isinstance(below.get(key), dict):
             _lay_mapping(under, below[key], over, value, here)
             continue
-        _drop_rival(under, over, here)
+        if value is not None:
+            _drop_rivals(under, below, above, here)
         below[key] = deepcopy(value)
         _forget(under.marks, here)
         under.marks.update({mark: where for mark, where in over.marks.items() if mark[: len(here)] == here})
 
 
-def _drop_rival(under: Located, over: Located, place: Path_) -> None:
+def _drop_rivals(under: Located, below: dict[str, Any], above: dict[str, Any], place: Path_) -> None:
     """Setting `train.steps` over a file that says `train.epochs` means the steps."""
-    rival = EITHER_OR.get(place)
-    if rival and rival[1] not in over.data.get(rival[0], {}):
-        under.data.get(rival[0], {}).pop(rival[1], None)
-        _forget(under.marks, rival)
+    for parent, fields in EITHER_OR:
+        if place[:-1] != parent or place[-1] not in fields:
+            continue
+        for rival in fields:
+            if rival in below and rival not in above:
+                del below[rival]
+                _forget(under.marks, (*parent, rival))
 
 
 def _forget(marks: dict[Path_, Mark], place: Path_) -> None:
@@ -54,15 +60,17 @@ def _forget(marks: dict[Path_, Mark], place: Path_) -> None:
         del marks[mark]
 
 
-def assignments(texts: Iterable[str]) -> Located:
+def assignments(texts: Iterable[str], problems: list[Problem]) -> Located:
     """`a.b=value` texts of `--set` as a document, the values read as YAML.
 
-    Raises SpecError for a text without `=` or with a value that is no YAML.
+    A text without `=` or with a value that is no YAML is added to `problems`.
     """
-    documents, problems = [], []
+    documents = []
     for text in texts:
         path, equals, value = text.partition("=")
         keys = path.strip().split(".")
+        if keys[0] == "matrix" and len(keys) > 2:
+            keys = ["matrix", ".".join(keys[1:])]  # a matrix's keys hold dots
         if not equals or not all(keys):
             problems.append(Problem("--set", 0, text, "must be a.b=value"))
             continue
@@ -70,8 +78,6 @@ def assignments(texts: Iterable[str]) -> Located:
             documents.append(_nested(keys, parse_yaml(f"value: {value}", "--set")))
         except SpecError:
             problems.append(Problem("--set", 0, path, f"{value!r} is no YAML value"))
-    if problems:
-        raise SpecError(problems)
     return merge(*documents)
 
 

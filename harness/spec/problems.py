@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
 from harness.errors import Problem, nearest
 from harness.located import Located, Path_
@@ -22,21 +23,27 @@ KINDS = {
     "model_attributes_type": "must be a mapping",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
+    "finite_number": "must be a finite number",
     "string_pattern_mismatch": "must be made of letters, digits, '.', '_' and '-'",
 }
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
-def problems_of(error: ValidationError, located: Located, model: type[BaseModel], under: Path_ = ()) -> list[Problem]:
-    """Every complaint as a problem at the place where the value was written.
+def problems_of(
+    complaints: Sequence[ErrorDetails], located: Located, model: type[BaseModel], under: Path_ = ()
+) -> list[Problem]:
+    """Every complaint of a validator (`ValidationError.errors()`) at the place where the value was written.
 
     `under`: where in the document the validated value lies.
     """
     found: dict[Path_, str] = {}
-    for complaint in error.errors():
+    for complaint in complaints:
         place, branch = _place(complaint["loc"], located.data, under)
+        if complaint["type"] == "in_field":
+            place, branch = (*place, complaint["ctx"]["field"]), None
         if branch is not None and not _fits(branch, _at(located.data, place)):
-            found.setdefault(place, f"must be {_either(model, place[len(under):])}, got {_at(located.data, place)!r}")
+            value = _at(located.data, place)
+            found.setdefault(place, f"must be {_either(model, place[len(under) :])}, got {value!r}")
             continue
         found[place] = _message(complaint, model, place[len(under) :])
     return [located.problem(place, message) for place, message in found.items() if not _covered(place, found)]
@@ -73,7 +80,9 @@ def _is_branch(part: Any) -> bool:
 
 
 def _fits(branch: str, value: Any) -> bool:
-    return isinstance(value, dict) if branch.endswith("Spec") else isinstance(value, list) and branch.startswith("list")
+    return (
+        isinstance(value, dict) if branch.endswith("Spec") else isinstance(value, list) and branch.startswith("list")
+    )
 
 
 def _at(data: Any, place: Path_) -> Any:
@@ -89,10 +98,12 @@ def _either(model: type[BaseModel], place: Path_) -> str:
     return model.model_fields[str(place[-1])].description or "something else"
 
 
-def _message(complaint: dict[str, Any], model: type[BaseModel], place: Path_) -> str:
+def _message(complaint: ErrorDetails, model: type[BaseModel], place: Path_) -> str:
     kind, context, got = complaint["type"], complaint.get("ctx", {}), complaint["input"]
     if kind == "extra_forbidden":
         return f"unknown field, {nearest(str(place[-1]), _fields_at(model, place[:-1]))}"
+    if kind == "in_field":
+        return context["message"]
     if kind == "missing":
         return "is required"
     if kind == "value_error":
@@ -102,7 +113,7 @@ def _message(complaint: dict[str, Any], model: type[BaseModel], place: Path_) ->
         return f"unknown value {got!r}, {nearest(str(got), allowed)}"
     for bound, words in BOUNDS.items():
         if bound in context:
-            return f"must be {words} {context[bound]:g}, got {got!r}"
+            return f"must be {words} {context[bound]:.10g}, got {got!r}"
     words = KINDS.get(kind)
     return f"{words}, got {got!r}" if words else f"{complaint['msg']}, got {got!r}"
 

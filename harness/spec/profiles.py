@@ -19,7 +19,7 @@ def profile_departures(experiment: ExperimentSpec) -> list[str]:
         return []
     path = find_experiment(Path(experiment.path))
     try:
-        paper = with_profile(read_extended(path), PAPER, path).data
+        paper = with_profile(read_extended(path, []), PAPER, path).data
     except SpecError:
         return []
     ours, theirs = dict(_flat(experiment.located.data)), dict(_flat(paper))

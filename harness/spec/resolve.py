@@ -48,9 +48,7 @@ def resolve_data(data: DataSpec) -> DataRef:
     else:
         sources = (_own_source(data.train),)
         name = sources[0].name
-    return DataRef(
-        name=name, sources=sources, fraction=data.fraction, limit=data.limit, validation=data.validation
-    )
+    return DataRef(name=name, sources=sources, fraction=data.fraction, limit=data.limit, validation=data.validation)
 
 
 def _catalog_source(file: str, sha256: str | None, format: str) -> SourceRef:

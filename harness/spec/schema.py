@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from harness.catalog.data import FORMATS
 from harness.errors import nearest
 from harness.spec.run import Dtype, Quantization
 
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SCHEDULERS = (
     "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt", "cosine_with_restarts",
     "cosine_with_min_lr", "warmup_stable_decay",
@@ -32,10 +34,15 @@ def one_of(known: tuple[str, ...]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def in_field(name: str, message: str) -> PydanticCustomError:
+    """A complaint about several fields together, told at one of them."""
+    return PydanticCustomError("in_field", "{message}", {"field": name, "message": message})
+
+
 class Strict(BaseModel):
     """A mapping of an experiment file: unknown keys are errors, values keep their YAML type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class BaseSpec(Strict):
@@ -71,7 +78,9 @@ class DataSpec(Strict):
     """The training data."""
 
     train: Annotated[str | SourceSpec, Field(description="a catalog name, or {path | url | hub, format}")]
-    fraction: Annotated[float, Field(gt=0, le=1, description="share of the training examples, nested for a seed")] = 1.0
+    fraction: Annotated[float, Field(gt=0, le=1, description="share of the training examples, nested for a seed")] = (
+        1.0
+    )
     limit: Annotated[Positive | None, Field(description="at most so many training examples")] = None
     validation: Annotated[int, Field(ge=0, description="examples kept from training for the validation loss")] = 0
 
@@ -79,7 +88,9 @@ class DataSpec(Strict):
 class TrainSpec(Strict):
     """Hyper-parameters of fine-tuning, with the built-in defaults."""
 
-    epochs: Annotated[float | None, Field(gt=0, description="passes over the data; or steps (default: 1 epoch)")] = None
+    epochs: Annotated[float | None, Field(gt=0, description="passes over the data; or steps (default: 1 epoch)")] = (
+        None
+    )
     steps: Annotated[Positive | None, Field(description="optimizer steps; or epochs")] = None
     learning_rate: Annotated[float, Field(gt=0, description="the highest of the schedule")] = 3e-4
     lr_scheduler: Annotated[str, one_of(SCHEDULERS), Field(description="transformers' name")] = "linear"
@@ -98,12 +109,15 @@ class TrainSpec(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> TrainSpec:
         if self.epochs is not None and self.steps is not None:
-            raise ValueError("epochs and steps exclude each other")
+            raise in_field("steps", "excludes epochs: set one of them")
         if self.micro_batch_size and self.batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"micro_batch_size must divide batch_size, got {self.micro_batch_size} and {self.batch_size}"
+            raise in_field(
+                "micro_batch_size", f"must divide batch_size {self.batch_size}, got {self.micro_batch_size}"
             )
         return self
+
+
+DECODINGS = "greedy, {beams: N} or {sample: {temperature, top_p, top_k}}"
 
 
 class SampleSpec(Strict):
@@ -114,21 +128,29 @@ class SampleSpec(Strict):
     top_k: Annotated[int, Field(ge=0)] = 50
 
 
+def _defaults(value: Any) -> Any:
+    return {} if value is True else value
+
+
 class DecodingSpec(Strict):
     """Beam search or sampling."""
 
     beams: Annotated[int | None, Field(ge=1)] = None
-    sample: SampleSpec | None = None
+    sample: Annotated[SampleSpec | None, BeforeValidator(_defaults)] = None
 
     @model_validator(mode="after")
     def _one_way(self) -> DecodingSpec:
         if (self.beams is None) == (self.sample is None):
-            raise ValueError("must be greedy, {beams: N} or {sample: {temperature, top_p, top_k}}")
+            raise ValueError(f"must be {DECODINGS}")
         return self
 
 
 def _greedy(value: Any) -> Any:
-    return {"beams": 1} if value == "greedy" else value
+    if value == "greedy":
+        return {"beams": 1}
+    if not isinstance(value, dict):
+        raise ValueError(f"must be {DECODINGS}, got {value!r}")
+    return value
 
 
 class ScoreSpec(Strict):
@@ -154,7 +176,7 @@ class ExperimentFile(Strict):
     prompt: Annotated[str, Field(description="the template of training and scoring")] = "llm_adapters"
     score: ScoreSpec = ScoreSpec()
     adapters: Annotated[list[dict[str, Any]], Field(min_length=1, description="the methods that are compared")]
-    seeds: Annotated[list[int], Field(min_length=1, description="one training each")] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1, description="one training each")] = [0]
     tasks: Annotated[str | list[str], Field(description="a benchmark, or a list of task names")]
     tasks_path: Annotated[str | None, Field(description="a folder of your own lm-eval task files")] = None
     matrix: Annotated[dict[str, Any], Field(description="values that are crossed with all else")] = {}

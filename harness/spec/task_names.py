@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+import yaml
+
 from harness.catalog.tasks import benchmarks, tasks, tasks_in
 from harness.errors import Problem, nearest
 from harness.located import Located
@@ -39,7 +41,12 @@ def _own_tasks(located: Located, problems: list[Problem]) -> set[str]:
     if not Path(folder).is_dir():
         problems.append(located.problem(("tasks_path",), f"{folder} is no directory"))
         return set()
-    return set(tasks_in(Path(folder)))
+    try:
+        return set(tasks_in(Path(folder)))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        problems.append(located.problem(("tasks_path",), f"{folder} holds a file that is no YAML: {reason}"))
+        return set()
 
 
 def _check_name(name: str, index: int, own: set[str], located: Located, problems: list[Problem]) -> None:
@@ -56,4 +63,5 @@ def lm_eval_names() -> frozenset[str]:
     if spec is None or spec.origin is None:
         return frozenset()
     files = (Path(spec.origin).parent / "tasks").rglob("*.yaml")
-    return frozenset(name for file in files for name in NAMED.findall(file.read_text(encoding="utf-8", errors="ignore")))
+    texts = (file.read_text(encoding="utf-8", errors="ignore") for file in files)
+    return frozenset(name for text in texts for name in NAMED.findall(text))

@@ -14,6 +14,10 @@ from harness.store.registry import now
 from harness.store.tables import Attempt, Run
 
 
+class ClaimLost(StoreError):
+    """Another worker has taken over the run, or somebody has ended it."""
+
+
 def claim(session: Session, run_id: str, worker: str, device: str, seen: RunState | None) -> Claim | None:
     """Takes the run in one statement. See `Store.claim`."""
     free = [Run.status != "running"]
@@ -38,9 +42,7 @@ def claim(session: Session, run_id: str, worker: str, device: str, seen: RunStat
     run = session.scalars(select(Run).where(Run.run_id == run_id)).one()
     _end_lost(session, run.id)
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run == run.id)) or 0) + 1
-    session.add(
-        Attempt(run=run.id, number=number, worker=worker, device=device, started_at=now(), provenance={})
-    )
+    session.add(Attempt(run=run.id, number=number, worker=worker, device=device, started_at=now(), provenance={}))
     return Claim(run_id, run.token, number)
 
 
@@ -63,9 +65,9 @@ def beat(session: Session, claim: Claim, stage: str | None) -> bool:
 
 
 def hold(session: Session, claim: Claim) -> int:
-    """The database's id of the claimed run. Raises StoreError where the claim is lost."""
+    """The database's id of the claimed run. Raises ClaimLost where the claim is no longer held."""
     if not beat(session, claim, None):
-        raise StoreError(f"run {claim.run_id} was taken over by another worker; this result is not recorded")
+        raise ClaimLost(f"run {claim.run_id} was taken over by another worker; this result is not recorded")
     return session.scalars(select(Run.id).where(Run.run_id == claim.run_id)).one()
 
 
@@ -78,7 +80,7 @@ def end(
     traceback: str | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Ends a claim and its attempt. Raises StoreError where the claim is lost."""
+    """Ends a claim and its attempt. Raises ClaimLost where the claim is no longer held."""
     run = hold(session, claim)
     finished = now() if status == "complete" else None
     values = {"status": status, "stage": None, "kind": kind, "error": message, "worker": None, "finished_at": finished}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.pool import NullPool
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from harness.errors import StoreError
 
@@ -25,33 +25,69 @@ def engine_for(url: str, read_only: bool = False) -> Engine:
     read_only: SQLite is opened so that no byte of the file, and no file beside it, can change.
     Raises StoreError for a URL that can't be used.
     """
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return create_engine(parsed, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"--db {url!r} can't be used: {error}; write sqlite:///FILE or postgresql+psycopg://...") from None
-    path = Path(parsed.database or "").absolute()
+    path = sqlite_file(url)
+    if path is None:
+        try:
+            return create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise _unusable(url, str(error)) from None
     if read_only:
         # No pool: each session looks anew whether somebody writes.
-        return create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
-    if not path.parent.is_dir():
-        raise StoreError(f"--db {url!r}: there is no folder {path.parent}")
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
+        engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
+    else:
+        if not path.parent.is_dir():
+            raise StoreError(f"--db {url!r}: there is no folder {path.parent}")
+        engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def for_writing(engine: Engine) -> Engine:
+    """The same engine, whose SQLite transactions take the write lock as they begin.
+
+    What such a transaction reads can't change before it writes, and it waits for other writers instead of failing.
+    """
+    return engine.execution_options(writes=True)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL, links followed (SQLite's own files lie beside the target); None for a server.
+
+    Raises StoreError for what is no URL or names no file.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise _unusable(url, str(error)) from None
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if parsed.database in (None, "", ":memory:"):
+        raise _unusable(url, "it names no file, and processes share the results")
+    return Path(str(parsed.database)).resolve()
+
+
+def _unusable(url: str, why: str) -> StoreError:
+    return StoreError(f"--db {url!r} can't be used: {why}; write sqlite:///FILE or postgresql+psycopg://...")
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     """Without a write-ahead log beside it nobody is writing, and the file can be read as it lies."""
     mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
-    return sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    return sqlite3.connect(
+        f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late: not before a SELECT or a CREATE TABLE
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
 
 @contextmanager
@@ -77,8 +113,8 @@ def check_schema(engine: Engine, url: str) -> bool:
     try:
         with engine.connect() as connection:
             found = schema_of(connection)
-            if found is None and inspect(connection).get_table_names():
-                raise StoreError(f"{url} holds something else; name another file with --db")
+            if _foreign(connection, found):
+                raise StoreError(f"{url} holds something else; name another database with --db")
     except (OperationalError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise StoreError(f"{url} can't be opened: {cause}") from None
@@ -87,17 +123,30 @@ def check_schema(engine: Engine, url: str) -> bool:
     if found is None or found == SCHEMA:
         return found is not None
     if found > SCHEMA:
-        raise StoreError(f"{url} has schema {found}, newer than this version's {SCHEMA}: pip install --upgrade peft-harness")
+        newer = f"newer than this version's {SCHEMA}: pip install --upgrade peft-harness"
+        raise StoreError(f"{url} has schema {found}, {newer}")
     raise StoreError(f"{url} has schema {found}, this version needs {SCHEMA}: harness --db {url} db upgrade")
 
 
+def _foreign(connection: Connection, found: str | None) -> bool:
+    """Whether the tables are somebody else's, who may use Alembic too."""
+    tables = set(inspect(connection).get_table_names())
+    return bool(tables - {"alembic_version"}) if found is None else not found.isdigit() or "trainings" not in tables
+
+
 def upgrade(engine: Engine) -> None:
-    """Brings a database, also an empty one, to our schema (Alembic)."""
+    """Brings a database, also an empty one, to our schema (Alembic), whole or not at all.
+
+    Raises StoreError for a newer schema and for a database that holds something else.
+    """
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
+    with for_writing(engine).begin() as connection:
+        found = schema_of(connection)
+        if _foreign(connection, found) or (found or "") > SCHEMA:
+            raise StoreError(f"a database of schema {found} can't be upgraded to {SCHEMA}; name another with --db")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -83,7 +83,8 @@ def _seconds_between(beat: datetime | None, clock: Any) -> float | None:
 
 def _scored(session: Session, ids: Sequence[int]) -> dict[int, dict[str, frozenset[str]]]:
     query = select(TaskScore.run, ScoredTask.name, ScoredTask.fingerprint)
-    query = query.join(ScoredTask, ScoredTask.id == TaskScore.task).where(TaskScore.run.in_(ids), TaskScore.position == 0)
+    query = query.join(ScoredTask, ScoredTask.id == TaskScore.task)
+    query = query.where(TaskScore.run.in_(ids), TaskScore.position == 0)
     found: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for run, task, fingerprint in session.execute(query):
         found[run][task].add(fingerprint)
@@ -124,9 +125,7 @@ def _training(row: Training, loss: bool) -> TrainResult:
     )
 
 
-def runs(
-    session: Session, run_ids: Sequence[str] | None, prefix: str | None, loss: bool
-) -> tuple[RunRecord, ...]:
+def runs(session: Session, run_ids: Sequence[str] | None, prefix: str | None, loss: bool) -> tuple[RunRecord, ...]:
     """See `Store.runs`."""
     query = select(Run, Training).outerjoin(Training, Training.train_id == Run.train_id).order_by(Run.id)
     if prefix is not None:
@@ -167,7 +166,7 @@ def memberships(
     query = query.order_by(Experiment.registered_at.desc(), Membership.position)
     if experiment is not None:
         query = query.where(Experiment.name == experiment)
-    rows = _all(session, query, run_ids)
+    rows = sorted(_all(session, query, run_ids), key=lambda row: row[0].registered_at, reverse=True)
     return tuple(
         MembershipRecord(
             experiment=found.name,
@@ -225,12 +224,19 @@ def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:
 
 def samples(session: Session, run_id: str, task: str) -> tuple[Sample, ...]:
     """See `Store.samples`."""
+    latest = (
+        select(ScoredTask.id)
+        .join(Scoring, Scoring.task == ScoredTask.id)
+        .join(Run, Run.id == Scoring.run)
+        .where(Run.run_id == run_id, ScoredTask.name == task)
+        .order_by(Scoring.scored_at.desc())
+        .limit(1)
+    )
     query = (
         select(Item.doc_id, Item.hash, Outcome.outcome, Outcome.answer, Outcome.output_tokens, Outcome.output)
         .join(Outcome, Outcome.item == Item.id)
         .join(Run, Run.id == Outcome.run)
-        .join(ScoredTask, ScoredTask.id == Item.task)
-        .where(Run.run_id == run_id, ScoredTask.name == task)
+        .where(Run.run_id == run_id, Item.task == latest.scalar_subquery())
         .order_by(Item.doc_id)
     )
     return tuple(

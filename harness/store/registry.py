@@ -61,7 +61,7 @@ def ids_of(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for start in range(0, len(run_ids), CHUNK):
         wanted = select(Run.run_id, Run.id).where(Run.run_id.in_(run_ids[start : start + CHUNK]))
-        found.update({run_id: id for run_id, id in session.execute(wanted)})
+        found.update((run_id, id) for run_id, id in session.execute(wanted))
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from harness.errors import RunError
 from harness.store.records import Sample, TaskResult, TrainResult
 from harness.store.registry import now
 from harness.store.tables import Item, Outcome, ScoredTask, Scoring, TaskScore, Training
@@ -27,13 +29,17 @@ def record_training(session: Session, train_id: str, result: TrainResult) -> Non
 
 
 def record_task(session: Session, run: int, result: TaskResult) -> None:
-    """Adds a task's scores and samples; those of a task that has them already stay as they are."""
+    """Adds a task's scores and samples; those of a task that has them already stay as they are.
+
+    Raises RunError for a score that is not a number.
+    """
+    for score in result.scores:
+        if math.isnan(score.value):
+            raise RunError("diverged", f"{result.task}: {score.metric} is not a number")
     task = _task(session, result)
     if session.get(Scoring, (run, task)) is not None:
         return
-    session.add(
-        Scoring(run=run, task=task, seconds=result.seconds, provenance=result.provenance, scored_at=now())
-    )
+    session.add(Scoring(run=run, task=task, seconds=result.seconds, provenance=result.provenance, scored_at=now()))
     for position, score in enumerate(result.scores):
         session.add(
             TaskScore(

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
 from harness.store import claims, queries, registry, results
-from harness.store.database import check_schema, engine_for, translated, upgrade
+from harness.store.database import check_schema, engine_for, for_writing, sqlite_file, translated, upgrade
 from harness.store.records import (
     AttemptRecord,
     Claim,
@@ -50,12 +48,19 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
         with translated(self.url), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with translated(self.url), Session(for_writing(self._engine)) as session, session.begin():
             yield session
 
     def register(self, experiment: Mapping[str, Any], entries: Sequence[Entry]) -> None:
@@ -64,7 +69,7 @@ class Store:
         Runs that are already known keep their status; an experiment's pending runs that are no longer asked
         for are forgotten.
         """
-        with self._session() as session:
+        with self._writing() as session:
             registry.register(session, experiment, entries)
 
     def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
@@ -82,38 +87,38 @@ class Store:
 
         None where somebody else was faster.
         """
-        with self._session() as session:
+        with self._writing() as session:
             return claims.claim(session, run_id, worker, device, seen)
 
     def beat(self, claim: Claim, stage: str | None = None) -> bool:
         """Says that the worker lives (and what it does); False where the claim is lost."""
-        with self._session() as session:
+        with self._writing() as session:
             return claims.beat(session, claim, stage)
 
     def record_training(self, claim: Claim, train_id: str, result: TrainResult) -> None:
-        """Writes down a finished training. Raises StoreError where the claim is lost."""
-        with self._session() as session:
+        """Writes down a finished training. Raises ClaimLost where another worker has taken over."""
+        with self._writing() as session:
             claims.hold(session, claim)
             results.record_training(session, train_id, result)
 
     def record_task(self, claim: Claim, result: TaskResult) -> None:
-        """Writes down all scores and samples of one task. Raises StoreError where the claim is lost."""
-        with self._session() as session:
+        """Writes down all scores and samples of one task. Raises ClaimLost where another worker has taken over."""
+        with self._writing() as session:
             results.record_task(session, claims.hold(session, claim), result)
 
     def finish(self, claim: Claim, provenance: Mapping[str, Any]) -> None:
-        """The run is complete. Raises StoreError where the claim is lost."""
-        with self._session() as session:
+        """The run is complete. Raises ClaimLost where another worker has taken over."""
+        with self._writing() as session:
             claims.end(session, claim, "complete", provenance=provenance)
 
     def fail(self, claim: Claim, kind: str, message: str, traceback: str, provenance: Mapping[str, Any]) -> None:
-        """The run failed. Raises StoreError where the claim is lost."""
-        with self._session() as session:
+        """The run failed. Raises ClaimLost where another worker has taken over."""
+        with self._writing() as session:
             claims.end(session, claim, "failed", kind, message, traceback, provenance)
 
     def release(self, claim: Claim, provenance: Mapping[str, Any]) -> None:
-        """The run was stopped before its end and waits again. Raises StoreError where the claim is lost."""
-        with self._session() as session:
+        """The run was stopped before its end and waits again. Raises ClaimLost where another worker has taken over."""
+        with self._writing() as session:
             claims.end(session, claim, "pending", provenance=provenance)
 
     def runs(
@@ -144,7 +149,7 @@ class Store:
             return queries.attempts(session, run_id)
 
     def samples(self, run_id: str, task: str) -> tuple[Sample, ...]:
-        """A run's outcome on every item of a task, by document id."""
+        """A run's outcome on every item of a task as it was last scored, by document id."""
         with self._session() as session:
             return queries.samples(session, run_id, task)
 
@@ -157,18 +162,25 @@ def open_store(url: str, read_only: bool = False) -> Store:
     """
     if read_only and not exists(url):
         raise StoreError(f"{url}: there is no such database yet; harness run makes it")
-    engine = engine_for(url, read_only)
-    if not check_schema(engine, url):
-        if read_only:
+    # Looked at before it is opened for writing: a file that is not ours stays as it is.
+    reading = engine_for(url, read_only=True)
+    ours = exists(url) and check_schema(reading, url)
+    if read_only:
+        if not ours:
             raise StoreError(f"{url} is empty; harness run fills it")
+        return Store(reading, url)
+    reading.dispose()
+    engine = engine_for(url)
+    if not ours:
         with translated(url):
             upgrade(engine)
     return Store(engine, url)
 
 
 def exists(url: str) -> bool:
-    """Whether a SQLite URL's file is there; a server's database always is."""
-    parsed = make_url(url) if "://" in url else None
-    if parsed is None or parsed.get_backend_name() != "sqlite":
-        return parsed is not None
-    return Path(parsed.database or "").is_file()
+    """Whether a SQLite URL's file is there; a server's database always is.
+
+    Raises StoreError for what is no URL.
+    """
+    path = sqlite_file(url)
+    return path is None or path.is_file()

@@ -9,7 +9,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -18,6 +29,9 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+Big = Integer().with_variant(BigInteger(), "postgresql")
+"""A count beyond 2**31: SQLite's INTEGER holds it, PostgreSQL's doesn't."""
 
 
 class Table(DeclarativeBase):
@@ -87,12 +101,12 @@ class Training(Table):
     train_id: Mapped[str] = mapped_column(String(12), primary_key=True)
     seconds: Mapped[float]
     steps: Mapped[int]
-    tokens: Mapped[int]
-    peak_memory_bytes: Mapped[int | None]
-    trainable_params: Mapped[int]
-    base_params: Mapped[int]
+    tokens: Mapped[int] = mapped_column(Big)
+    peak_memory_bytes: Mapped[int | None] = mapped_column(Big)
+    trainable_params: Mapped[int] = mapped_column(Big)
+    base_params: Mapped[int] = mapped_column(Big)
     trainable_percent: Mapped[float]
-    adapter_bytes: Mapped[int | None]
+    adapter_bytes: Mapped[int | None] = mapped_column(Big)
     loss: Mapped[bytes] = mapped_column(LargeBinary)
     counts: Mapped[dict[str, Any]]
     provenance: Mapped[dict[str, Any]]

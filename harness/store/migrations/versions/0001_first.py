@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+Big = sa.Integer().with_variant(sa.BigInteger(), 'postgresql')
+
 
 def upgrade() -> None:
     op.create_table('experiments',
@@ -55,12 +57,12 @@ def upgrade() -> None:
     sa.Column('train_id', sa.String(length=12), nullable=False),
     sa.Column('seconds', sa.Double(), nullable=False),
     sa.Column('steps', sa.Integer(), nullable=False),
-    sa.Column('tokens', sa.Integer(), nullable=False),
-    sa.Column('peak_memory_bytes', sa.Integer(), nullable=True),
-    sa.Column('trainable_params', sa.Integer(), nullable=False),
-    sa.Column('base_params', sa.Integer(), nullable=False),
+    sa.Column('tokens', Big, nullable=False),
+    sa.Column('peak_memory_bytes', Big, nullable=True),
+    sa.Column('trainable_params', Big, nullable=False),
+    sa.Column('base_params', Big, nullable=False),
     sa.Column('trainable_percent', sa.Double(), nullable=False),
-    sa.Column('adapter_bytes', sa.Integer(), nullable=True),
+    sa.Column('adapter_bytes', Big, nullable=True),
     sa.Column('loss', sa.LargeBinary(), nullable=False),
     sa.Column('counts', sa.JSON(), nullable=False),
     sa.Column('provenance', sa.JSON(), nullable=False),

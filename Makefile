@@ -1,0 +1,41 @@
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint docs clean
+
+help:  ## Show this.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt torch
+	$(PIP) install --quiet -c constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.installed
+	$(PIP) install --quiet -c constraints.txt --editable '.[test]'
+	@touch $@
+
+install: $(VENV)/.installed  ## Make a virtual environment with the harness in it.
+
+demo: $(VENV)/.installed  ## Train, score and rank six methods on the embedded model.
+	@mkdir -p .harness
+	$(BIN)/harness --db sqlite:///.harness/demo.db run experiments/smoke.yaml
+
+test: $(VENV)/.test  ## Run the tests.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test  ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: $(VENV)/.installed  ## Write the command reference anew.
+	$(BIN)/python -m harness.cli.reference > docs/cli.md
+
+clean:  ## Remove the virtual environment and all artefacts of demo runs.
+	rm -rf $(VENV) .harness build dist

@@ -1,0 +1,36 @@
+"""Names of the catalog in an experiment: the base model, the training data, the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.catalog.data import data_set
+from harness.catalog.models import model_entry
+from harness.catalog.prompts import prompt
+from harness.errors import NotFoundError, Problem
+from harness.located import Located
+
+NAMES: dict[str, Callable[[str], Any]] = {"base.model": model_entry, "data.train": data_set, "prompt": prompt}
+"""The fields that hold such names, and what finds what they name."""
+
+
+def name_problems(located: Located) -> list[Problem]:
+    """Names that don't exist."""
+    problems = []
+    for field in NAMES:
+        place, value = tuple(field.split(".")), located.data
+        for key in place:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, str) and value:
+            problems += [located.problem(place, message) for message in unknown_name(field, value)]
+    return problems
+
+
+def unknown_name(field: str, value: str) -> list[str]:
+    """What is wrong with a name in this field: nothing, or that it doesn't exist."""
+    try:
+        NAMES[field](value)
+    except NotFoundError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,89 @@
+"""A method's file: what it may say and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.adapters.method import load_method
+
+SHIPPED = sorted((Path(__file__).parents[2] / "adapters").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_method_can_be_read_and_is_named_as_its_file(path):
+    found = load_method(path)
+
+    assert (found.method, bool(found.title), bool(found.family)) == (path.stem, True, True)
+    assert all(param.help for param in found.params.values())
+
+
+def test_a_baseline_is_one_file(method):
+    found = method("params: {r: 4, alpha: 2r}\nconfig: {r: '${r}', lora_alpha: '${alpha}'}\n")
+
+    assert (found.method, found.title, found.trains, found.file) == ("mine", "mine", "adapter", "mine.yaml")
+    assert (found.params["r"].type, found.params["alpha"].type) == ("int", "float")
+
+
+@pytest.mark.parametrize(
+    ("default", "kind"),
+    [("3", "int"), ("0.5", "float"), ("2r", "float"), ("0.1steps", "float"), ("4bit", "str"), ("true", "bool"),
+     ("[a]", "list"), ("null", "any"), ("text", "str")],
+)  # fmt: skip
+def test_a_parameters_type_is_its_defaults(method, default, kind):
+    assert method(f"params: {{r: 4, x: {default}}}\n").params["x"].type == kind
+
+
+def test_callbacks_have_a_class_and_arguments(method):
+    found = method("callbacks: ['a.b:C', {class: 'a.b:D', args: {n: 1}}]\n")
+
+    assert found.callbacks == ({"class": "a.b:C", "args": {}}, {"class": "a.b:D", "args": {"n": 1}})
+
+
+def test_every_problem_is_told_at_its_line(problems):
+    text = (
+        "methd: x\n"
+        "trainer: nonsense\n"
+        "mergeable: maybe\n"
+        "params:\n"
+        "  r: {default: 4, mni: 1}\n"
+        "  s: {min: 1}\n"
+        "  t: {default: 1, type: integer, max: many, choices: 3}\n"
+        "config:\n"
+        "  a: ${rr}\n"
+        "  b: [x, '${q}']\n"
+        "callbacks: [3]\n"
+        "train: 5\n"
+    )
+    assert problems(text) == [
+        "mine.yaml:3 methd: unknown field, did you mean 'method'?",
+        "mine.yaml:4 trainer: must be module:Class, got 'nonsense'",
+        "mine.yaml:5 mergeable: must be true or false, got 'maybe'",
+        "mine.yaml:7 params.r.mni: unknown field, did you mean 'min'?",
+        "mine.yaml:8 params.s: needs a default",
+        "mine.yaml:9 params.t.choices: must be a list, got 3",
+        "mine.yaml:9 params.t.max: must be a number, got 'many'",
+        "mine.yaml:9 params.t.type: unknown type 'integer', did you mean 'int'?",
+        "mine.yaml:11 config.a: ${rr} is no parameter, did you mean 'r'?",
+        "mine.yaml:12 config.b[1]: ${q} is no parameter, allowed: r, s, t",
+        "mine.yaml:13 callbacks[0]: must be module:Class or {class: module:Class, args: {...}}, got 3",
+        "mine.yaml:14 train: must be a mapping, got 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("method: mine\n", "mine.yaml:1 method: needs a config_class (module:Class of a peft.PeftConfig)"),
+        ("config_class: a:B\n", "mine.yaml:1 method: must be a lower-case name, got None"),
+        ("method: Mine\nconfig_class: a:B\n", "mine.yaml:1 method: must be a lower-case name, got 'Mine'"),
+        (
+            "method: mine\ntrains: everything\n",
+            "mine.yaml:2 trains: must be adapter, all or nothing, got 'everything'",
+        ),
+        ("", "mine.yaml:1: must hold a mapping of fields"),
+    ],
+)
+def test_what_is_no_method(problems, head, message):
+    assert problems(head=head) == [message]

@@ -1,0 +1,78 @@
+"""A method's parameters: what an experiment may set, and what becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.adapters.params import check_param, multiple_problems, resolve_config, resolve_params
+
+PARAMS = (
+    "params:\n"
+    "  r: {default: 16, min: 0}\n"
+    "  alpha: 2r\n"
+    "  dropout: {default: 0.1, min: 0, max: 1}\n"
+    "  kind: {default: a, choices: [a, b]}\n"
+    "  flag: true\n"
+    "  layers: null\n"
+    "  warm: {default: 0.1steps, type: int}\n"
+    "  targets: QV\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("r", 4, None),
+        ("r", 0, "must be at least 1, got 0"),
+        ("r", True, "must be a whole number, got True"),
+        ("r", 1.5, "must be a whole number, got 1.5"),
+        ("r", None, "must be a whole number, got None"),
+        ("alpha", "2r", None),
+        ("alpha", "0.5 * r", None),
+        ("alpha", 0, "must be above 0, got 0"),
+        ("alpha", "2q", "must be a number or a multiple such as 2r, got '2q'"),
+        ("dropout", 2, "must be at most 1, got 2"),
+        ("dropout", float("nan"), "must be a number, got nan"),
+        ("kind", "c", "unknown value 'c', allowed: a, b"),
+        ("flag", 1, "must be true or false, got 1"),
+        ("layers", [1, 2], None),
+        ("layers", None, None),
+        ("warm", "0.3steps", None),
+        ("targets", "QKVOGUD", None),
+        ("targets", "all-linear", None),
+        ("targets", ["c_attn"], None),
+        ("targets", "QX", "knows the letters Q K V O G U D, got 'QX'"),
+        ("targets", "q_proj", "must be letters of QKVOGUD, a list of module names, or all-linear, got 'q_proj'"),
+    ],
+)
+def test_what_a_parameter_takes(method, name, value, message):
+    params = method(PARAMS).params
+    assert check_param(params[name], value, params) == message
+
+
+def test_multiples_follow_what_they_multiply(method):
+    found = resolve_params(method(PARAMS), {"r": 8})
+    assert (found["alpha"], found["warm"]) == (16, "0.1steps")
+    assert resolve_params(method(PARAMS), {"r": 3, "alpha": "0.5r"})["alpha"] == 1.5
+
+
+def test_the_result_of_a_multiple_is_bounded_too(method):
+    assert multiple_problems(method(PARAMS), {"alpha": "0r"}) == {"alpha": "must be above 0, got 0 from '0r'"}
+
+
+def test_a_reference_that_stands_alone_keeps_its_type(method):
+    lines = ("a: ${r}", "b: '${dropout}'", "c: r${r}", "d: ['${flag}']", "e: {f: '${layers}'}", 'g: "${kind}"')
+    found = method(f"{PARAMS}config:\n" + "".join(f"  {line}\n" for line in lines))
+
+    config = resolve_config(found, resolve_params(found, {}), "llama")
+
+    assert config == {"a": 16, "b": 0.1, "c": "r16", "d": [True], "e": {"f": None}, "g": "a"}
+
+
+def test_letters_are_resolved_in_every_argument_that_names_modules(method):
+    found = method(f"{PARAMS}config: {{target_modules: '${{targets}}', exclude_modules: D, other: QV}}\n")
+
+    config = resolve_config(found, resolve_params(found, {}), "llama")
+
+    assert config == {"target_modules": ["q_proj", "v_proj"], "exclude_modules": ["down_proj"], "other": "QV"}
+    assert resolve_config(found, resolve_params(found, {}), None)["target_modules"] == "QV"

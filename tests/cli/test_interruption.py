@@ -1,0 +1,97 @@
+"""A run that is stopped or killed is picked up by the same command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import EXPERIMENT, Project
+
+LONG = EXPERIMENT.replace("steps: 4", "steps: 60, eval_steps: 5")
+PATIENCE = 180
+
+
+def begin(project: Project) -> subprocess.Popen[str]:
+    """Starts the command in a process group of its own, as a terminal does, and waits until it trains."""
+    project.write("line.yaml", LONG)
+    process = subprocess.Popen(
+        project.command("run", "line.yaml"),
+        cwd=project.folder,
+        env=project.environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and not list(project.folder.glob(".harness/work/*/checkpoint-*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    return process
+
+
+def statuses(project: Project) -> list[str]:
+    with sqlite3.connect(project.folder / "results.db") as connection:
+        return [status for (status,) in connection.execute("SELECT status FROM runs ORDER BY id")]
+
+
+def trained_steps(project: Project) -> list[tuple[int, int | None]]:
+    runs = project.json("status", "--json")["runs"]
+    shown = [project.json("show", run["run_id"], "--json") for run in runs]
+    return [(run["train"]["steps"], (run["provenance"]["training"] or {}).get("resumed_from")) for run in shown]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Project, number: signal.Signals) -> None:
+    process = begin(project)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3
+    assert "the same command goes on from here" in said
+    assert statuses(project) == ["complete", "pending", "pending"]
+    project.harness("run", "line.yaml")
+    assert statuses(project) == ["complete"] * 3
+    resumed = trained_steps(project)
+    assert [steps for steps, _ in resumed] == [0, 60, 60]
+    assert resumed[1][1], "the stopped training went on from its checkpoint"
+
+
+def test_a_killed_command_loses_nothing_that_was_recorded(project: Project) -> None:
+    process = begin(project)
+    family = psutil.Process(process.pid).children(recursive=True)
+    for member in [psutil.Process(process.pid), *family]:
+        member.kill()
+    process.communicate()
+    assert statuses(project) == ["complete", "running", "pending"]
+    said = project.harness("run", "line.yaml").stderr
+    assert "1 reused, 2 done" in said
+    assert statuses(project) == ["complete"] * 3
+
+
+def test_a_worker_that_dies_fails_its_run_only(project: Project) -> None:
+    process = begin(project)
+    (worker,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+    worker.kill()
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "killed by signal 9" in said
+    assert statuses(project) == ["complete", "failed", "complete"]
+    assert "--retry-failed tries again" in project.harness("run", "line.yaml", exits=1).stderr
+    project.harness("run", "line.yaml", "--retry-failed")
+    assert statuses(project) == ["complete"] * 3
+
+
+def test_the_work_folder_is_empty_when_all_is_done(project: Project) -> None:
+    project.harness("run", "line.yaml")
+    assert not list(Path(project.folder, ".harness", "work").glob("*"))

@@ -1,0 +1,91 @@
+"""From YAML to leaderboard and back: what a user does on the first day."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from .conftest import EXPERIMENT, Project
+
+
+def test_run_prints_a_leaderboard_of_all_methods(finished: Project) -> None:
+    (printed,) = finished.printed
+    for name in ("none", "lora", "denselora", "Fill the blank"):
+        assert name in printed
+
+
+def test_run_again_does_nothing_and_prints_the_same_leaderboard(finished: Project) -> None:
+    again = finished.harness("run", "line.yaml")
+    assert again.stdout == finished.printed[0]
+    assert "3 reused, 0 done" in again.stderr
+
+
+def test_plan_says_that_everything_is_reused(finished: Project) -> None:
+    plan = finished.json("plan", "line.yaml", "--json")
+    assert [run["action"] for run in plan["runs"]] == ["reuse"] * 3
+    assert [run["status"] for run in plan["runs"]] == ["complete"] * 3
+
+
+def test_status_counts_runs(finished: Project) -> None:
+    status = finished.json("status", "--json")
+    assert status["counts"] == {"pending": 0, "running": 0, "complete": 3, "failed": 0, "cancelled": 0}
+    assert {run["experiment"] for run in status["runs"]} == {"line"}
+    assert finished.json("status", "line.yaml", "--json")["counts"]["complete"] == 3
+
+
+def test_show_tells_a_run_whole(finished: Project) -> None:
+    runs = {run["label"]: run["run_id"] for run in finished.json("status", "--json")["runs"]}
+    shown = finished.json("show", runs["lora"][:8], "--json")
+    assert shown["status"] == "complete"
+    assert shown["train"]["tokens"] > 0
+    assert shown["train"]["seconds"] > 0
+    assert any("loss" in line for line in shown["train"]["loss"])
+    assert shown["provenance"]["packages"]["peft"]
+    assert [attempt["outcome"] for attempt in shown["attempts"]] == ["complete"]
+    main = [score for score in shown["scores"] if score["metric"] == "accuracy"]
+    assert [score["n"] for score in main] == [5, 5]
+    for score in main:
+        share = score["value"]
+        assert score["stderr"] == pytest.approx(math.sqrt(share * (1 - share) / (score["n"] - 1)))
+
+
+def test_show_names_what_there_is_for_an_unknown_run(finished: Project) -> None:
+    assert "harness status lists them" in finished.harness("show", "zzz", exits=2).stderr
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "json"])
+def test_report_prints_the_leaderboard_in_every_format(finished: Project, form: str) -> None:
+    printed = finished.harness("report", "--leaderboard", "--experiment", "line", "--format", form).stdout
+    assert "denselora" in printed
+    if form == "json":
+        board = json.loads(printed)
+        assert {row["label"] for row in board["rows"]} == {"none", "lora", "denselora"}
+        assert board["limit"] == 5
+        assert board["failed"] == 0
+
+
+def test_report_writes_a_file_and_changes_no_byte_of_the_database(finished: Project, tmp_path: Path) -> None:
+    database = finished.folder / "results.db"
+    before = database.read_bytes()
+    finished.harness("report", "--leaderboard", "--format", "markdown", "--output", str(tmp_path / "board.md"))
+    assert "denselora" in (tmp_path / "board.md").read_text(encoding="utf-8")
+    assert database.read_bytes() == before
+
+
+def test_a_new_method_and_a_new_task_are_all_that_is_done(finished: Project) -> None:
+    wider = EXPERIMENT.replace("tasks: [", "tasks: [micro_two_way, ").replace(
+        "  - {method: none}\n", "  - {method: none}\n  - {method: dora, r: 4}\n"
+    )
+    finished.write("wider.yaml", wider)
+    plan = {run["label"]: run for run in finished.json("plan", "wider.yaml", "--json")["runs"]}
+    actions = {label: run["action"] for label, run in plan.items()}
+    assert actions == {"none": "score", "dora": "train", "lora": "score", "denselora": "score"}
+    assert "is kept" in plan["lora"]["reason"]
+    done = finished.json("run", "wider.yaml", "--json")
+    assert {run["outcome"] for run in done["runs"]} == {"complete"}
+    shown = finished.json("show", plan["lora"]["run_id"], "--json")
+    assert len({score["task"] for score in shown["scores"]}) == 3
+    assert len(shown["attempts"]) == 2

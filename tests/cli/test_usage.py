@@ -1,0 +1,76 @@
+"""Mistakes of the user: no traceback, exit code 2, and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import EXPERIMENT, Project
+
+
+def test_every_problem_is_named_at_once_with_its_line(project: Project) -> None:
+    project.write(
+        "bad.yaml", EXPERIMENT.replace("r: 4}", "r: 0}").replace("lora, r", "lorra, r").replace("steps:", "stepz:")
+    )
+    problems = project.harness("validate", "bad.yaml", exits=2).stderr.splitlines()
+    assert "bad.yaml:5 train.stepz: unknown field, did you mean 'steps'?" in problems
+    assert any(
+        line.startswith("bad.yaml:9 adapters[1].method: unknown method 'lorra', did you mean 'lora'?")
+        for line in problems
+    )
+    assert "bad.yaml:10 adapters[2].method: unknown method 'denselorra', did you mean 'denselora'?" in problems
+
+
+def test_validate_prints_problems_as_json(project: Project) -> None:
+    project.write("bad.yaml", EXPERIMENT.replace("limit: 5", "limit: 0"))
+    document = project.json("validate", "line.yaml", "bad.yaml", "--json", exits=2)
+    assert document["valid"] == ["line.yaml"]
+    (problem,) = document["problems"]
+    assert (problem["file"], problem["line"], problem["field"]) == ("bad.yaml", 6, "score.limit")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "missing.yaml"), "no such experiment"),
+        (("run", "line.yaml", "--profile", "micr"), "unknown profile 'micr'"),
+        (("run", "line.yaml", "--set", "train.stepz=3"), "did you mean 'steps'?"),
+        (("run", "line.yaml", "--only", "nothing*"), "matches no run"),
+        (("run", "line.yaml", "--executor", "cloud"), "is not one of"),
+        (("report",), "--leaderboard"),
+        (("report", "--leaderboard"), "no such database"),
+        (("--db", "sqlite:////nowhere/at/all.db", "run", "line.yaml"), "no folder"),
+        (("--db", "nonsense://x", "status"), "can't be used"),
+        (("--adapters", "nowhere", "adapters", "list"), "is no directory"),
+        (("fly",), "No such command"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_to_do(project: Project, arguments: tuple[str, ...], said: str) -> None:
+    assert said in project.harness(*arguments, exits=2).stderr
+
+
+def test_missing_data_blocks_a_run_before_any_weight_is_loaded(project: Project) -> None:
+    project.write("far.yaml", EXPERIMENT.replace("train: micro}", "train: boolq}"))
+    blocked = project.harness("run", "far.yaml", exits=2).stderr
+    assert "boolq/train.json" in blocked
+    assert "$HARNESS_DATA" in blocked
+    plan = {run["label"]: run for run in project.json("plan", "far.yaml", "--json")["runs"]}
+    assert plan["lora"]["action"] == "blocked"
+    assert plan["none"]["action"] == "score"
+
+
+def test_plan_counts_the_parameters_of_a_model_that_is_not_there(project: Project) -> None:
+    project.write(
+        "large.yaml", EXPERIMENT.replace("micro-llama", "llama3-8b").replace("r: 4}", "r: 16, targets: QKVUD}")
+    )
+    runs = {run["label"]: run for run in project.json("plan", "large.yaml", "--json", "--set", "seeds=[0]")["runs"]}
+    assert runs["denselora"]["trainable_params"] == 925_696
+    assert runs["lora"]["trainable_params"] == 28_311_552
+    assert runs["lora"]["base_params"] == 8_030_261_248
+
+
+def test_a_method_that_does_not_fit_the_model_blocks_the_run(project: Project) -> None:
+    project.write(
+        "line.yaml", EXPERIMENT.replace("{method: lora, r: 4}", "{method: lora, r: 4, targets: [nothing_like_it]}")
+    )
+    assert "nothing_like_it" in project.harness("run", "line.yaml", exits=2).stderr
+    assert project.json("status", "--json")["counts"]["complete"] == 0

