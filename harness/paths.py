@@ -32,9 +32,10 @@ def data_roots() -> tuple[Path, ...]:
     return (*named, home() / "data")
 
 
-def default_database() -> str:
-    """`$HARNESS_DB`, else `results.db` in the current directory."""
-    return os.environ.get("HARNESS_DB") or "sqlite:///results.db"
+def database_url(named: str | None = None) -> str:
+    """The results database: `named`, else `$HARNESS_DB`, else `results.db` here; a plain file name means SQLite."""
+    found = named or os.environ.get("HARNESS_DB") or "results.db"
+    return found if "://" in found else f"sqlite:///{found}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from harness.errors import HarnessError
-from harness.paths import default_database
+from harness.paths import database_url
 
 INVALID = 2
 INTERRUPTED = 3
@@ -74,12 +74,7 @@ def cli(context: click.Context, db: str | None, adapters: Path | None, quiet: bo
     An experiment is a YAML file: a question, the methods to compare, the data, the tasks. `harness run` trains
     and scores what is missing and prints the leaderboard; running it again does only what is still missing.
     """
-    context.obj = Settings(database_url(db or default_database()), adapters, quiet, verbose)
-
-
-def database_url(text: str) -> str:
-    """A database URL; a plain file name means SQLite."""
-    return text if "://" in text else f"sqlite:///{text}"
+    context.obj = Settings(database_url(db), adapters, quiet, verbose)
 
 
 def main() -> None:

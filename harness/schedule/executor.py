@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from harness.pipeline.execute import Result
-from harness.schedule.worker import Order, Runner
+from harness.schedule.worker import Runner
 from harness.spec.run import RunSpec
 from harness.store.store import Store
 
@@ -16,13 +16,13 @@ Listener = Callable[[int, RunSpec, dict[str, Any]], None]
 
 
 class Executor(Protocol):
-    """Does orders, telling of progress and of each result as it comes."""
+    """Does runs, telling of progress and of each result as it comes."""
 
     def check(self, runs: Sequence[RunSpec]) -> dict[str, str]:
         """Problems of methods that don't fit their model, by run_id, before any weight is loaded."""
 
-    def work(self, orders: Sequence[Order], listen: Listener) -> list[Result]:
-        """Does the orders in turn and returns how each began one ended; returns early once stopped."""
+    def work(self, runs: Sequence[RunSpec], listen: Listener) -> list[Result]:
+        """Does the runs in turn and returns how each that was begun ended; returns early once stopped."""
 
     def stop(self) -> None:
         """Ends softly: the step in hand is finished, a checkpoint written."""
@@ -43,19 +43,19 @@ class InProcess:
         """See `Executor.check`."""
         return self._runner.check(list(runs))
 
-    def work(self, orders: Sequence[Order], listen: Listener) -> list[Result]:
+    def work(self, runs: Sequence[RunSpec], listen: Listener) -> list[Result]:
         """See `Executor.work`."""
         results: list[Result] = []
-        for order in orders:
+        for run in runs:
             if self._stop.is_set():
                 break
 
-            def send(message: tuple[str, Any], run: RunSpec = order.run) -> None:
+            def send(message: tuple[str, Any], run: RunSpec = run) -> None:
                 listen(0, run, message[1] if message[0] == "event" else {"event": message[0]})
 
-            listen(0, order.run, {"event": "begin"})
-            result = self._runner.run(order, send)
-            listen(0, order.run, {"event": "end", "result": result})
+            listen(0, run, {"event": "begin"})
+            result = self._runner.run(run, send)
+            listen(0, run, {"event": "end", "result": result})
             results.append(result)
             if self._fail_fast and result.outcome == "failed":
                 break

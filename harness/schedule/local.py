@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from harness.errors import StoreError
 from harness.pipeline.execute import Result
 from harness.schedule.executor import Listener
-from harness.schedule.worker import Order, work_through
+from harness.schedule.worker import work_through
 from harness.spec.run import ModelRef, RunSpec
 from harness.store.records import Claim
 from harness.store.store import Store
@@ -30,7 +31,7 @@ class Slot:
     process: BaseProcess | None = None
     connection: Connection | None = None
     base: ModelRef | None = None
-    order: Order | None = None
+    run: RunSpec | None = None
     claim: Claim | None = None
 
 
@@ -67,43 +68,43 @@ class Local:
             self._end(slot)
             return {}
 
-    def work(self, orders: Sequence[Order], listen: Listener) -> list[Result]:
+    def work(self, runs: Sequence[RunSpec], listen: Listener) -> list[Result]:
         """See `Executor.work`."""
-        queue, results = deque(orders), list[Result]()
+        queue, results = deque(runs), list[Result]()
         while True:
             for slot in self._slots:
-                if slot.order is None and queue and not self._ending(results):
+                if slot.run is None and queue and not self._ending(results):
                     self._give(slot, self._next(queue), listen)
-            busy = [slot for slot in self._slots if slot.order is not None]
+            busy = [slot for slot in self._slots if slot.run is not None]
             if not busy:
                 return results
             for slot in _ready(busy):
                 if (result := self._hear(slot, listen)) is not None:
                     results.append(result)
 
-    def _next(self, queue: deque[Order]) -> Order:
-        """The first order whose adapter nobody trains just now, else the first."""
-        training = {slot.order.run.train_id for slot in self._slots if slot.order is not None}
-        order = next((order for order in queue if order.run.train_id not in training), queue[0])
-        queue.remove(order)
-        return order
+    def _next(self, queue: deque[RunSpec]) -> RunSpec:
+        """The first run whose adapter nobody trains just now, else the first."""
+        training = {slot.run.train_id for slot in self._slots if slot.run is not None}
+        run = next((run for run in queue if run.train_id not in training), queue[0])
+        queue.remove(run)
+        return run
 
     def _ending(self, results: Sequence[Result]) -> bool:
         failed = any(result.outcome == "failed" for result in results)
         return self._stop.is_set() or (self._fail_fast and failed)
 
-    def _give(self, slot: Slot, order: Order, listen: Listener) -> None:
-        if slot.base is not None and slot.base != order.run.model:
+    def _give(self, slot: Slot, run: RunSpec, listen: Listener) -> None:
+        if slot.base is not None and slot.base != run.model:
             self._end(slot)
         self._start(slot)
         assert slot.connection is not None
-        slot.order, slot.base, slot.claim = order, order.run.model, None
-        slot.connection.send(order)
-        listen(slot.number, order.run, {"event": "begin"})
+        slot.run, slot.base, slot.claim = run, run.model, None
+        slot.connection.send(run)
+        listen(slot.number, run, {"event": "begin"})
 
     def _hear(self, slot: Slot, listen: Listener) -> Result | None:
         """Takes one message of a worker, or the news of its death; the result if that ended its run."""
-        assert slot.connection is not None and slot.order is not None
+        assert slot.connection is not None and slot.run is not None
         try:
             kind, content = slot.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -111,29 +112,30 @@ class Local:
         if kind == "claimed":
             slot.claim = content
         elif kind == "event":
-            listen(slot.number, slot.order.run, content)
+            listen(slot.number, slot.run, content)
         elif kind == "done":
             return self._over(slot, content, listen)
         return None
 
     def _over(self, slot: Slot, result: Result, listen: Listener) -> Result:
-        assert slot.order is not None
-        run, slot.order, slot.claim = slot.order.run, None, None
+        assert slot.run is not None
+        run, slot.run, slot.claim = slot.run, None, None
         listen(slot.number, run, {"event": "end", "result": result})
         return result
 
     def _crashed(self, slot: Slot) -> Result:
         """Records that the worker died in the middle of its run."""
-        assert slot.process is not None and slot.order is not None
+        assert slot.process is not None and slot.run is not None
         slot.process.join()
         code = slot.process.exitcode or 0
         message = f"the worker was killed by signal {-code}" if code < 0 else f"the worker ended with exit code {code}"
         if code == -9:
             message += " (was memory short?)"
         if slot.claim is not None:
-            self._store.fail(slot.claim, "crashed", message, "", {})
+            with suppress(StoreError):  # taken over by another worker meanwhile: theirs to say how it ends
+                self._store.fail(slot.claim, "crashed", message, "", {})
         self._end(slot)
-        return Result(slot.order.run.run_id, "failed", "crashed", message)
+        return Result(slot.run.run_id, "failed", "crashed", message)
 
     def _start(self, slot: Slot) -> None:
         if slot.process is not None and slot.process.is_alive():

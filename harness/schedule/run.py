@@ -11,13 +11,12 @@ from types import FrameType
 from typing import Literal
 
 from harness.errors import PrerequisiteError
-from harness.paths import default_database
+from harness.paths import database_url
 from harness.pipeline.execute import Result
 from harness.pipeline.plan import Plan, PlannedRun, plan
 from harness.pipeline.prerequisites import fetch_configs
 from harness.schedule.executor import Executor, InProcess, Listener
 from harness.schedule.local import Local
-from harness.schedule.worker import Order
 from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.grid import expand, points
@@ -115,7 +114,7 @@ def run(
     Raises PrerequisiteError, before any weight is loaded, with everything that blocks a run.
     """
     with_configs(experiment)
-    with open_store(db or default_database()) as store:
+    with open_store(database_url(db)) as store:
         register(store, experiment, points(experiment))
         chosen = selected(experiment, options.only)
         found = plan([point.run for point in chosen], store, options.retry_failed)
@@ -144,9 +143,8 @@ def _refuse_blocked(reasons: Sequence[str]) -> None:
 def _work(executor: Executor, found: Plan, todo: Sequence[PlannedRun], listen: Listener) -> Outcome:
     problems = executor.check([planned.run for planned in todo])
     _refuse_blocked([f"{run_id}: {problem}" for run_id, problem in problems.items()])
-    orders = [Order(planned.run, take_over=planned.status == "running") for planned in todo]
     with _soft_stop(executor) as stopped:
-        results = executor.work(orders, listen)
+        results = executor.work([planned.run for planned in todo], listen)
     return Outcome(found, tuple(results), bool(stopped))
 
 

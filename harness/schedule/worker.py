@@ -14,20 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from harness.errors import StoreError
 from harness.paths import RunPaths, home
 from harness.pipeline.execute import Result, Work, execute
-from harness.pipeline.workers import BEAT_SECONDS, worker_name
+from harness.pipeline.workers import BEAT_SECONDS, is_gone, worker_name
 from harness.spec.run import RunSpec
 from harness.store.records import Claim
 from harness.store.store import Store, open_store
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a worker is told to do: a run with its tasks, and the state it was seen in if it was running."""
-
-    run: RunSpec
-    take_over: bool = False
 
 
 @dataclass
@@ -49,6 +42,13 @@ class Heart:
         with self.lock:
             self.claim = claim
 
+    def _holds(self, claim: Claim) -> bool:
+        """Whether the claim is still ours; a database that can't be asked just now says nothing."""
+        try:
+            return self.store.beat(claim)
+        except StoreError:
+            return True
+
     def _beat(self) -> None:
         while True:
             parent = parent_process()
@@ -56,7 +56,7 @@ class Heart:
                 self.stop.set()
             with self.lock:
                 claim = self.claim
-            if claim is not None and not self.store.beat(claim):
+            if claim is not None and not self._holds(claim):
                 self.stop.set()
             if self.done.wait(BEAT_SECONDS):
                 return
@@ -86,10 +86,9 @@ def work_through(connection: Connection, db: str, threads: int, stop: Any) -> No
 
 
 def _log_of(order: Any) -> Path:
-    run = order.run if isinstance(order, Order) else None
-    if run is None:
-        return home() / "logs" / "check.log"
-    return RunPaths(home(), run.train_id, run.run_id).log
+    if isinstance(order, RunSpec):
+        return RunPaths(home(), order.train_id, order.run_id).log
+    return home() / "logs" / "check.log"
 
 
 def _quieten() -> None:
@@ -132,7 +131,7 @@ class Runner:
 
     def answer(self, order: Any, send: Any) -> tuple[str, Any]:
         """Carries out one order and returns the message that ends it."""
-        if isinstance(order, Order):
+        if isinstance(order, RunSpec):
             return "done", self.run(order, send)
         return "checked", self.check(order[1])
 
@@ -142,12 +141,14 @@ class Runner:
 
         return {run_id: found.problem for run_id, found in count(runs).items() if found.problem}
 
-    def run(self, order: Order, send: Any) -> Result:
+    def run(self, run: RunSpec, send: Any) -> Result:
         """Claims and does one run."""
         self._load()
-        run = order.run
-        seen = self.store.states([run.run_id])[run.run_id] if order.take_over else None
-        claim = self.store.claim(run.run_id, worker_name(), str(self._bench.device), seen)
+        state = self.store.states([run.run_id]).get(run.run_id)
+        if state is None:
+            return Result(run.run_id, "lost", message="its experiment does not ask for it any more")
+        dead = state if state.status == "running" and is_gone(state) else None
+        claim = self.store.claim(run.run_id, worker_name(), str(self._bench.device), dead)
         if claim is None:
             return Result(run.run_id, "lost", message="another worker took it first")
         send(("claimed", claim))

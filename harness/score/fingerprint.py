@@ -42,7 +42,7 @@ def task_content(path: Path) -> dict[str, Any]:
 
     A `!function` stands as the name it has in a package, or as the content of the file beside the YAML.
     """
-    own = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader(path.parent))
+    own = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader(path.parent))  # noqa: S506 - a safe loader
     includes = own.pop("include", [])
     content: dict[str, Any] = {}
     for included in includes if isinstance(includes, list) else [includes]:

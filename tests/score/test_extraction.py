@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def test_the_files_own_answers_are_all_right(name: str, data: Path) -> None:
 
 
 @pytest.fixture
-def micro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, list[Row]], None]]:
+def micro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, list[Row]], None]:
     """Puts rows in place of an embedded test file."""
 
     def put(name: str, rows: list[Row]) -> None:
@@ -114,7 +114,7 @@ def micro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         (folder / "test.json").write_text(json.dumps(rows))
 
     monkeypatch.setattr(files, "PACKAGE", tmp_path)
-    yield put
+    return put
 
 
 def told_rows(told: list[str], answer: str) -> list[Row]:

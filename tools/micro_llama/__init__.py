@@ -1,0 +1,1 @@
+"""Makes the embedded default model micro-llama and the data of the benchmark micro."""
