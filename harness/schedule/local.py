@@ -48,8 +48,7 @@ class Local:
         self._slots = [Slot(number, self._environment(number, devices)) for number in range(count)]
 
     def _environment(self, number: int, devices: Sequence[str]) -> dict[str, str]:
-        # Passive: a thread that waits in a spin takes the core from whoever it waits for.
-        found = {"OMP_NUM_THREADS": str(self._threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        found = {"OMP_NUM_THREADS": str(self._threads)}
         if devices:
             found["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
         return found

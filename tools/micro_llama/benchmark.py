@@ -80,13 +80,14 @@ def four_way(random: Random, label: int, test: bool) -> Row:
 
 
 def fill_blank(random: Random, label: int, test: bool) -> Row:
-    """A thing did not fit in a place; test rows have adjectives that no training row has. Mirrors WinoGrande."""
+    """A thing did not fit; some test rows have an adjective that no training row has. Mirrors WinoGrande."""
     thing, place = random.choice(THINGS), random.choice(PLACES)
-    sizes = ((("big", "large"), ("small", "little")), (("wide",), ("narrow",)))[test]
+    sizes = (("big", "large", "wide"), ("small", "little", "narrow"))
+    size = random.choice(sizes[label] if test else sizes[label][:-1])
     lead = random.choice(LEADS).format(t=thing, p=place, n=random.choice(NAMES))
     instruction = (
         "Please choose the correct answer to fill in the blank to complete the given sentence: "
-        f"{lead} because the _ was too {random.choice(sizes[label])}.\n\n"
+        f"{lead} because the _ was too {size}.\n\n"
         "Option1: the thing Option2: the place Answer format: option1/option2"
     )
     return row(instruction, f"option{label + 1}", ["option1", "option2"])
