@@ -20,3 +20,12 @@ def test_each_tuned_method_beats_the_base_by_ten_points_however_the_base_is_aske
     assert set(average) == {"lora", "dora", "vera", "adalora", "denselora"}
     assert min(average.values()) > base + 10
     assert max(average.values()) < 100
+
+
+@pytest.mark.slow
+def test_lora_reaches_eighty_percent_with_twice_the_smoke_runs_steps(project: Project) -> None:
+    arguments = ("--only", "lora", "--set", "train.steps=400", "--json")
+    board = project.json("run", str(EXPERIMENTS / "smoke.yaml"), *arguments)["leaderboard"]
+    (row,) = board["rows"]
+    assert row["average"]["value"] >= 80
+    assert row["average"]["value"] < 100
