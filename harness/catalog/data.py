@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import yaml
 
@@ -15,11 +16,23 @@ FORMATS = ("instruction", "prompt_completion", "messages", "text")
 
 
 @dataclass(frozen=True)
+class Wording:
+    """How a choice between two answers is asked: a template of `question`, `first`, `second`; the answers' name."""
+
+    instruction: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class DataFile:
-    """One file of a data set: its location (see `catalog.files.locate`) and, where known, its SHA-256."""
+    """One file of a data set: its location (see `catalog.files.locate`) and, where known, its SHA-256.
+
+    wording: the words in which its multiple-choice questions are asked instead of in their own.
+    """
 
     file: str
     sha256: str | None = None
+    wording: Wording | None = None
 
     def content(self) -> str | None:
         """The SHA-256 that fixes the content: the catalog's, else that of the copy at hand, else None."""
@@ -58,11 +71,24 @@ class DataSet:
 @lru_cache
 def data_sets() -> dict[str, DataSet]:
     """Every known data set by name."""
-    raw = yaml.safe_load((PACKAGE / "catalog" / "data.yaml").read_text(encoding="utf-8"))
     return {
-        name: DataSet(name, fields["title"], fields["format"], tuple(DataFile(**file) for file in fields["files"]))
-        for name, fields in raw.items()
+        name: DataSet(name, fields["title"], fields["format"], tuple(_data_file(**file) for file in fields["files"]))
+        for name, fields in _catalog("data.yaml").items()
     }
+
+
+@lru_cache
+def wordings() -> dict[str, Wording]:
+    """Every known wording by the name of the data set whose words it has."""
+    return {name: Wording(**fields) for name, fields in _catalog("wordings.yaml").items()}
+
+
+def _data_file(file: str, sha256: str | None = None, wording: str | None = None) -> DataFile:
+    return DataFile(file, sha256, wordings()[wording] if wording else None)
+
+
+def _catalog(file: str) -> dict[str, Any]:
+    return yaml.safe_load((PACKAGE / "catalog" / file).read_text(encoding="utf-8"))
 
 
 def data_set(name: str) -> DataSet:

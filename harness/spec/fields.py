@@ -26,3 +26,5 @@ class FieldClass:
 IDENTITY = FieldClass("identity")
 SCORING = FieldClass("scoring")
 RUNTIME = FieldClass("runtime")
+LATER_IDENTITY = FieldClass("identity", since=2)
+"""Decides the adapter as IDENTITY does; ids from before the field existed stay."""

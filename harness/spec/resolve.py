@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.adapters.catalogue import Catalogue
 from harness.adapters.params import resolve_config, resolve_params
-from harness.catalog.data import data_set
+from harness.catalog.data import DataFile, data_set
 from harness.catalog.files import sha256_of
 from harness.catalog.models import ModelEntry, model_entry
 from harness.catalog.prompts import prompt
@@ -21,6 +22,7 @@ from harness.spec.run import (
     ScoreSettings,
     SourceRef,
     TrainSettings,
+    WordingRef,
 )
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, SourceSpec, TrainSpec
 
@@ -43,7 +45,7 @@ def resolve_data(data: DataSpec) -> DataRef:
     """The training data. Raises NotFoundError for a data set that the catalog doesn't know."""
     if isinstance(data.train, str):
         known = data_set(data.train)
-        sources = tuple(_catalog_source(file.file, file.content(), known.format) for file in known.files)
+        sources = tuple(_catalog_source(file, known.format) for file in known.files)
         name = known.name
     else:
         sources = (_own_source(data.train),)
@@ -51,9 +53,16 @@ def resolve_data(data: DataSpec) -> DataRef:
     return DataRef(name=name, sources=sources, fraction=data.fraction, limit=data.limit, validation=data.validation)
 
 
-def _catalog_source(file: str, sha256: str | None, format: str) -> SourceRef:
-    content = f"sha256:{sha256}" if sha256 else f"catalog:{file}"
-    return SourceRef(kind="catalog", location=file, name=file, format=format, content=content)
+def _catalog_source(entry: DataFile, format: str) -> SourceRef:
+    sha256 = entry.content()
+    return SourceRef(
+        kind="catalog",
+        location=entry.file,
+        name=entry.file,
+        format=format,
+        content=f"sha256:{sha256}" if sha256 else f"catalog:{entry.file}",
+        wording=WordingRef(**asdict(entry.wording)) if entry.wording else None,
+    )
 
 
 def _own_source(source: SourceSpec) -> SourceRef:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.spec.fields import IDENTITY, RUNTIME, SCORING
+from harness.spec.fields import IDENTITY, LATER_IDENTITY, RUNTIME, SCORING
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4"]
@@ -46,11 +46,19 @@ class AdapterRef(Frozen):
     mergeable: Annotated[bool | None, RUNTIME] = None
 
 
+class WordingRef(Frozen):
+    """The words in which a choice between two answers is asked (see `catalog.data.Wording`)."""
+
+    instruction: Annotated[str, IDENTITY]
+    answer: Annotated[str, IDENTITY]
+
+
 class SourceRef(Frozen):
     """One file, address or hub data set of training examples: how it is found, and what fixes its content.
 
     content: `sha256:...` of a file, `url:address`, `hub:name@revision`, or `catalog:file` while a file of the
-    catalog with no recorded SHA-256 is not at hand.
+    catalog with no recorded SHA-256 is not at hand; wording: the words in which its multiple-choice
+    questions are asked instead of in their own.
     """
 
     kind: Annotated[Literal["catalog", "path", "url", "hub"], RUNTIME]
@@ -59,6 +67,7 @@ class SourceRef(Frozen):
     format: Annotated[str, IDENTITY] = "instruction"
     revision: Annotated[str | None, RUNTIME] = None
     content: Annotated[str, IDENTITY] = ""
+    wording: Annotated[WordingRef | None, LATER_IDENTITY] = None
 
 
 class DataRef(Frozen):

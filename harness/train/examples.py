@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 from harness.catalog.files import locate, sha256_of
 from harness.errors import RunError
 from harness.spec.run import DataRef, SourceRef
+from harness.train.wording import reword
 
 BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 REQUIRED = {
@@ -137,6 +138,8 @@ def _example(row: Any, source: SourceRef, number: int) -> Example:
     where = f"{source.location} row {number}"
     if not isinstance(row, dict):
         raise RunError("data", f"{where}: must be a mapping of columns, got {type(row).__name__}")
+    if source.wording is not None:
+        row = reword(row, source.wording, number)
     missing = [column for column in REQUIRED[source.format] if row.get(column) is None]
     if missing:
         columns = ", ".join(str(column) for column in row) or "none"
