@@ -193,7 +193,8 @@ def test_the_best_checkpoint_is_the_one_with_the_lowest_validation_loss(
     fit: Train, data: DataRef, fresh_base: Callable[[], PreTrainedModel], paths: RunPaths
 ) -> None:
     few = data.model_copy(update={"validation": 8, "limit": 2})
-    long = {"learning_rate": 0.05, "lr_scheduler": "constant", "eval_steps": 5}
+    # Two answers alone are learnt by heart: what is said of the other animals gets worse.
+    long = {"learning_rate": 0.05, "lr_scheduler": "constant", "eval_steps": 5, "loss_on": "completion"}
     result, _ = fit(run_of(few, steps=60, checkpoint="best", **long), fresh_base())
     losses = {line["step"]: line["eval_loss"] for line in result.loss if "eval_loss" in line}
     best = min(losses, key=losses.__getitem__)
