@@ -11,7 +11,6 @@ import pytest
 import torch
 from peft import (
     AdaLoraConfig,
-    AutoPeftModelForCausalLM,
     LoraConfig,
     PeftConfig,
     PeftModel,
@@ -19,7 +18,7 @@ from peft import (
     get_peft_model,
 )
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.tuners import DenseLoraConfig, MixedConfig
 
@@ -69,6 +68,8 @@ def test_model_computes_what_each_method_alone_computes(make_llama, use_dora):
     model = get_peft_model(make_llama(), mixed(lora(use_dora=use_dora), dense(), init_weights=False)).eval()
     lora_alone = get_peft_model(make_llama(), lora(use_dora=use_dora, init_lora_weights=False)).eval()
     dense_alone = get_peft_model(make_llama(), dense(init_weights=False)).eval()
+    for part in ("denselora_encoder", "denselora_decoder"):
+        getattr(dense_alone.base_model, part).load_state_dict(getattr(model.base_model, part).state_dict())
     x = torch.randn(2, 5, 32)
     for alone, module in ((lora_alone, "self_attn.k_proj"), (dense_alone, "mlp.up_proj")):
         ours, theirs = (m.model.model.layers[1].get_submodule(module) for m in (model, alone))
@@ -110,13 +111,6 @@ def test_is_saved_in_one_file_and_loaded_again(make_llama, tokens, tmp_path, low
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         loaded = PeftModel.from_pretrained(make_llama(), tmp_path, low_cpu_mem_usage=low_cpu_mem_usage)
-    assert torch.equal(loaded(tokens).logits, model(tokens).logits)
-
-
-def test_loads_by_its_path_alone(llama_dir, tokens, tmp_path):
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(llama_dir), mixed(init_weights=False)).eval()
-    model.save_pretrained(tmp_path)
-    loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path)
     assert torch.equal(loaded(tokens).logits, model(tokens).logits)
 
 
@@ -184,16 +178,30 @@ def test_wholly_trained_modules_and_tokens_belong_to_the_mixture(llama, make_lla
     assert not torch.equal(loaded.model.lm_head.weight, make_llama().lm_head.weight)
 
 
-def test_linear_mixture_merges_and_a_non_linear_one_refuses_untouched(make_llama, tokens):
-    model = get_peft_model(make_llama(), mixed(lora(), dense(activation="identity"), init_weights=False)).eval()
+@pytest.mark.parametrize("arguments", [{}, {"use_dora": True}, {"use_rslora": True}])
+@pytest.mark.parametrize("safe_merge", [False, True])
+def test_mixture_whose_parts_all_merge_merges_to_the_same_outputs(make_llama, tokens, arguments, safe_merge):
+    parts = lora(**arguments), dense(activation="identity")
+    model = get_peft_model(make_llama(), mixed(*parts, init_weights=False)).eval()
     with torch.no_grad():
         adapted = model(tokens).logits
-        torch.testing.assert_close(model.merge_and_unload()(tokens).logits, adapted, rtol=0, atol=1e-6)
+        assert (adapted - make_llama()(tokens).logits).abs().max() > 1e-3
+        model.merge_adapter(safe_merge=safe_merge)
+        torch.testing.assert_close(model(tokens).logits, adapted, rtol=0, atol=1e-6)
+        model.unmerge_adapter()
+        torch.testing.assert_close(model(tokens).logits, adapted, rtol=0, atol=1e-6)
+        merged = model.merge_and_unload(safe_merge=safe_merge)
+        torch.testing.assert_close(merged(tokens).logits, adapted, rtol=0, atol=1e-6)
+    assert not any("lora" in name for name in merged.state_dict())
 
+
+@pytest.mark.parametrize("merge", ["merge_and_unload", "merge_adapter"])
+def test_mixture_with_a_part_that_does_not_merge_is_refused_untouched(make_llama, merge):
     model = get_peft_model(make_llama(), mixed(init_weights=False))
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     with pytest.raises(NotImplementedError, match="non-linear"):
-        model.merge_adapter()
+        getattr(model, merge)()
+    assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 

@@ -7,12 +7,14 @@ import warnings
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from .config import DenseLoraConfig, make_activation
+from .function import Recipe, adapt
+
+PLAIN_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def _kaiming(*shape: int) -> nn.Parameter:
@@ -21,13 +23,19 @@ def _kaiming(*shape: int) -> nn.Parameter:
     return weight
 
 
+def _is_plain(weight: torch.Tensor) -> bool:
+    """Whether numbers can be added to a weight. Packed ones are of a class of their own or of another dtype."""
+    return type(weight) in (nn.Parameter, torch.Tensor) and weight.dtype in PLAIN_DTYPES
+
+
 class DenseLoraLayer(BaseTunerLayer):
     """The adapters of one layer.
 
     `denselora_M[name]`: (r, r) belongs to this layer. `denselora_encoder[name]`: (r, in) and
     `denselora_decoder[name]`: (out, r) are entries of two dictionaries that all layers of a group hold in common.
     What is shared is the dictionary, not the parameter: PEFT replaces entries when it moves or casts an adapter, and
-    so a replaced entry is replaced for the whole group.
+    so a replaced entry is replaced for the whole group. The layer refers to the dictionaries without registering them
+    as submodules: they belong to the tuner, under whose name alone a module tree, a state dict or FSDP sees them.
     """
 
     adapter_layer_names: tuple[str, ...] = ("denselora_M", "denselora_encoder", "denselora_decoder")
@@ -44,10 +52,12 @@ class DenseLoraLayer(BaseTunerLayer):
         self.is_linear: dict[str, bool] = {}
         self.denselora_dropout = nn.ModuleDict()
         self.denselora_M = nn.ParameterDict()
-        self.denselora_encoder = encoder
-        self.denselora_decoder = decoder
+        # An assignment would register them.
+        self.__dict__["denselora_encoder"] = encoder
+        self.__dict__["denselora_decoder"] = decoder
         self.frozen_peft_weight_names = {}
         self._disable_adapters = False
+        self.cast_input_dtype_enabled = True
         self.merged_adapters = []
         self.in_features, self.out_features = _get_in_out_features(self.get_base_layer())
 
@@ -74,6 +84,14 @@ class DenseLoraLayer(BaseTunerLayer):
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
+        # Where PEFT casts an entry of a dictionary, it puts a trainable one in its place.
+        held = [weights for name in self.adapter_layer_names if adapter_name in (weights := getattr(self, name))]
+        frozen = [weights for weights in held if not weights[adapter_name].requires_grad]
+        super()._move_adapter_to_device_of_base_layer(adapter_name, device)
+        for weights in frozen:
+            weights[adapter_name].requires_grad_(False)
+
     def check_mergeable(self, adapter_names: list[str] | None = None) -> None:
         """Checks, without touching a weight, that the given adapters (default: the active ones) can be merged.
 
@@ -88,7 +106,7 @@ class DenseLoraLayer(BaseTunerLayer):
                     "layer's input, so no weight matrix equals it. Keep it beside the base model (`save_pretrained`, "
                     "`PeftModel.from_pretrained`), remove it with `unload()`, or train with activation='identity'."
                 )
-            if name in self.denselora_M and not self.get_base_layer().weight.is_floating_point():
+            if name in self.denselora_M and not _is_plain(self.get_base_layer().weight):
                 raise NotImplementedError(
                     f"The DenseLoRA adapter {name!r} can't be merged into quantized weights. Load the base model "
                     "without quantization and the adapter on top of it, and merge there."
@@ -167,17 +185,25 @@ class Linear(nn.Module, DenseLoraLayer):
             return result
         for name in self.active_adapters:
             if name in self.denselora_M:
-                result = result + self._adapt(x, name).to(result.dtype)
+                result = self._adapt(result, x, name)
         return result
 
-    def _adapt(self, x: torch.Tensor, adapter: str) -> torch.Tensor:
+    def _adapt(self, result: torch.Tensor, x: torch.Tensor, adapter: str) -> torch.Tensor:
         M = self.denselora_M[adapter]
         # With the layers of a group on several devices, the pair lies on one of them.
         E, D = self.denselora_encoder[adapter].to(M.device), self.denselora_decoder[adapter].to(M.device)
-        drop = self.denselora_dropout[adapter]
         encode, decode = self.activations[adapter]
-        code = drop(encode(F.linear(drop(self._cast_input_dtype(x, E.dtype)), E)))
-        return self.scaling[adapter] * drop(decode(F.linear(F.linear(code, M), D)))
+        drop = self.denselora_dropout[adapter]
+        dropout = drop.p if drop.training and isinstance(drop, nn.Dropout) else 0.0
+        recipe = Recipe(encode, decode, self.scaling[adapter], dropout, self._compute_dtype(x, E))
+        return adapt(result, x, E, M, D, recipe)
+
+    def _compute_dtype(self, x: torch.Tensor, E: torch.Tensor) -> torch.dtype:
+        """Autocast's, else the adapter's, else the input's where the user has switched off that inputs are cast."""
+        device = x.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            return torch.get_autocast_dtype(device)
+        return E.dtype if self.cast_input_dtype_enabled else x.dtype
 
     def __repr__(self) -> str:
         return "denselora." + super().__repr__()

@@ -1,22 +1,25 @@
-"""Injects DenseLoRA into a model, and decides what of it is saved."""
+"""Injects DenseLoRA into a model: which layers share what, what is saved, what may be merged."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, _get_in_out_features
+from peft.tuners.tuners_utils import (
+    BaseTuner,
+    BaseTunerLayer,
+    _get_in_out_features,
+    _maybe_include_all_linear_layers,
+)
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from peft.utils.error import NoMatchingPeftModuleError
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
+from .checks import check_can_be_adapted, check_fits, check_placement, linear_modules
 from .config import DenseLoraConfig
 from .layer import DenseLoraLayer, Linear
-
-# A layer's key is `<layer>.denselora_encoder.<adapter>`, the tuner's own is `denselora_encoder.<group>.<adapter>`.
-_ALIAS = re.compile(r"\.denselora_(?:encoder|decoder)\.[^.]+$")
 
 
 class SharedWeights(nn.Module):
@@ -42,9 +45,10 @@ def group_of(module_name: str, module: nn.Module) -> str:
 class DenseLoraModel(BaseTuner):
     """A model with DenseLoRA adapters (the DenseLoRA paper, section 3).
 
-    The tuner holds the encoders and decoders (`denselora_encoder.<group>.<adapter>`); the layers hold references to
-    them and a `denselora_M.<adapter>` of their own. A saved adapter has each shared tensor once, under the tuner's
-    name. Trainable parameters: r · Σ_groups (in + out) + layers · r².
+    The tuner owns the encoders and decoders (`denselora_encoder.<group>.<adapter>`); the layers refer to them and own
+    a `denselora_M.<adapter>` each. So a shared tensor is one parameter with one name, in the model as in a saved
+    adapter, and under FSDP it belongs to the unit that holds the tuner: the root.
+    Trainable parameters: r · Σ_groups (in + out) + layers · r².
     """
 
     uses_shared_state: bool = True
@@ -55,6 +59,43 @@ class DenseLoraModel(BaseTuner):
     def _pre_injection_hook(self, model: nn.Module, config: PeftConfig, adapter_name: str) -> None:
         self.denselora_encoder = SharedWeights()
         self.denselora_decoder = SharedWeights()
+        # A model that has adapters of another tuner already, as when `get_peft_model` is called on it a second time.
+        for layer in self._dense_layers():
+            self.denselora_encoder.add_module(layer.group, layer.denselora_encoder)
+            self.denselora_decoder.add_module(layer.group, layer.denselora_decoder)
+
+    def _prepare_model(self, peft_config: DenseLoraConfig, model: nn.Module) -> None:
+        _maybe_include_all_linear_layers(peft_config, model)
+        for key, module in uninjected_modules(model):
+            if self._check_target_module_exists(peft_config, key):
+                check_can_be_adapted(key, module)
+
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
+        """Adds an adapter; one that has the name already is replaced.
+
+        Raises:
+            NoMatchingPeftModuleError: no module is targeted (a ValueError; it names the linear modules there are).
+            TypeError: a targeted module is none that DenseLoRA can adapt. The model is as it was before.
+            NotImplementedError: the model is partitioned by DeepSpeed's ZeRO-3.
+        """
+        check_placement()
+        for weights in self._dictionaries():
+            if adapter_name in weights:
+                del weights[adapter_name]
+        # PEFT keeps the trainability of what an injection finds there, for parameters that it sees on the model.
+        found = [
+            (w, w.requires_grad)
+            for part in (self.denselora_encoder, self.denselora_decoder)
+            for w in part.parameters()
+        ]
+        try:
+            super().inject_adapter(model, adapter_name, *args, **kwargs)
+        except NoMatchingPeftModuleError as error:
+            raise NoMatchingPeftModuleError(
+                f"{error} Linear modules of the model: {linear_modules(model)}."
+            ) from error
+        for weight, requires_grad in found:
+            weight.requires_grad_(requires_grad)
 
     def _create_and_replace(
         self,
@@ -69,22 +110,32 @@ class DenseLoraModel(BaseTuner):
         if isinstance(target, DenseLoraLayer):
             target.update_layer(adapter_name, peft_config)
             return
-        base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
-        if not isinstance(base, (nn.Linear, Conv1D)):
-            raise TypeError(
-                f"DenseLoRA can't adapt {current_key!r}, a {type(base).__name__}: it adapts torch.nn.Linear and "
-                "transformers' Conv1D. Take it out of `target_modules` or name it in `exclude_modules`."
-            )
         group = group_of(target_name, target)
         encoder, decoder = self.denselora_encoder.group(group), self.denselora_decoder.group(group)
         layer = Linear(target, adapter_name, peft_config, group, encoder, decoder)
         self._replace_module(parent, target_name, layer, target)
 
+    def _dense_layers(self) -> Iterator[DenseLoraLayer]:
+        return (module for module in self.model.modules() if isinstance(module, DenseLoraLayer))
+
+    def _dictionaries(self) -> Iterator[nn.ParameterDict]:
+        """All dictionaries by adapter: the groups' encoders and decoders, the layers' matrices."""
+        yield from self.denselora_encoder.children()
+        yield from self.denselora_decoder.children()
+        yield from (layer.denselora_M for layer in self._dense_layers())
+
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        # PEFT's own cast sees only what a layer registers, and a frozen entry of a dictionary becomes trainable in it.
+        for weights in self._dictionaries() if autocast_adapter_dtype else ():
+            if adapter_name in weights and weights[adapter_name].itemsize < torch.float32.itemsize:
+                weight = weights[adapter_name]
+                weights[adapter_name] = nn.Parameter(weight.detach().float(), requires_grad=weight.requires_grad)
+        super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
+
     def _check_mergeable(self, adapter_names: list[str] | None) -> None:
         """Refuses a merge before any layer is touched (see `DenseLoraLayer.check_mergeable`)."""
-        for module in self.model.modules():
-            if isinstance(module, DenseLoraLayer):
-                module.check_mergeable(adapter_names)
+        for layer in self._dense_layers():
+            layer.check_mergeable(adapter_names)
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """Adds the adapters to the base weights, in place.
@@ -107,29 +158,20 @@ class DenseLoraModel(BaseTuner):
         return super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
 
     @classmethod
-    def _get_adapter_state_dict(
-        cls, model: nn.Module, config: PeftConfig, adapter_name: str, *args: Any, **kwargs: Any
-    ) -> dict[str, torch.Tensor]:
-        selected = super()._get_adapter_state_dict(model, config, adapter_name, *args, **kwargs)
-        return {key: value for key, value in selected.items() if not _ALIAS.search(key)}
-
-    @classmethod
     def _remap_adapter_state_dict_for_load(
         cls, model: nn.Module, config: PeftConfig, adapter_name: str, state_dict: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         remapped = super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
-        return {**remapped, **_aliases(model, adapter_name, remapped)}
+        check_fits(model, adapter_name, cls.prefix, remapped)
+        return remapped
 
 
-def _aliases(model: nn.Module, adapter_name: str, state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Returns the layers' names of the shared tensors in `state_dict`, so that PEFT reports no missing key."""
-    tuner_prefix = next((f"{name}." for name, m in model.named_modules() if isinstance(m, BaseTuner) and name), "")
-    aliases = {}
-    for name, module in model.named_modules():
-        if not isinstance(module, DenseLoraLayer):
+def uninjected_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yields the modules that an injection may target, with their names: all but the insides of adapted layers."""
+    inside = None
+    for key, module in model.named_modules():
+        if not key or (inside and key.startswith(inside)):
             continue
-        for attribute in ("denselora_encoder", "denselora_decoder"):
-            shared = f"{tuner_prefix}{attribute}.{module.group}.{adapter_name}"
-            if shared in state_dict:
-                aliases[f"{name}.{attribute}.{adapter_name}"] = state_dict[shared]
-    return aliases
+        yield key, module
+        if isinstance(module, BaseTunerLayer):
+            inside = f"{key}."

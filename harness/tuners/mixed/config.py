@@ -93,7 +93,7 @@ class MixedConfig(PeftConfig):
         self.peft_type = MIXED
         if not self.parts:
             raise ValueError("A mixture needs `parts`: a list of LoRA and DenseLoRA configurations.")
-        self.parts = [_make_part(index, part) for index, part in enumerate(self.parts)]
+        self.parts = [_make_part(index, part, self.peft_version) for index, part in enumerate(self.parts)]
         _check_names_once(self.parts)
         if not self.init_weights:
             for part in self.parts:
@@ -114,10 +114,11 @@ class MixedConfig(PeftConfig):
         return {**own, "parts": [_part_to_dict(part) for part in self.parts]}
 
 
-def _make_part(index: int, part: PeftConfig | Mapping[str, Any]) -> PeftConfig:
+def _make_part(index: int, part: PeftConfig | Mapping[str, Any], peft_version: str | None) -> PeftConfig:
     where = f"parts[{index}]"
     if isinstance(part, Mapping):
-        arguments = dict(part)
+        # A part that comes from a file is of the version that wrote the file, as the mixture is.
+        arguments = {"peft_version": peft_version, **part}
         if "peft_type" not in arguments:
             raise ValueError(f"{where}: `peft_type` is missing, it must be one of {', '.join(PART_TYPES)}.")
         config_cls, _ = _part_type(where, arguments.pop("peft_type"))
@@ -140,7 +141,7 @@ def _part_type(where: str, peft_type: Any) -> tuple[type[PeftConfig], tuple[str,
 
 def _check_part(where: str, part: PeftConfig) -> None:
     config_cls, allowed = _part_type(where, part.peft_type)
-    default = config_cls()
+    default = config_cls(peft_version=part.peft_version)
     changed = [
         f.name
         for f in fields(part)

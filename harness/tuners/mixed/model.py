@@ -11,7 +11,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _maybe_include_all_linear_l
 from torch import nn
 
 from ..denselora import DenseLoraConfig, DenseLoraLayer, DenseLoraModel
-from ..denselora.model import group_of
+from ..denselora.checks import check_can_be_adapted, linear_modules
+from ..denselora.model import group_of, uninjected_modules
 from .config import MixedConfig
 
 
@@ -75,10 +76,11 @@ def _check_targets(config: MixedConfig, model: nn.Module) -> None:
     Raises:
         ValueError: a module belongs to two parts, has an adapter of another method already, two DenseLoRA parts would
             share one encoder and decoder, or a part has no module.
+        TypeError: a DenseLoRA part targets a module that DenseLoRA can't adapt.
     """
     owners: dict[str, int] = {}
     unmatched = set(range(len(config.parts)))
-    for key, module in model.named_modules():
+    for key, module in uninjected_modules(model):
         parts = parts_of(config, key)
         unmatched.difference_update(parts)
         if len(parts) > 1:
@@ -94,12 +96,18 @@ def _check_targets(config: MixedConfig, model: nn.Module) -> None:
                 f"The module {key} has an adapter of another method already. Adapters of one model that are mixtures "
                 "must have the same method on the same modules; load this one on a base model of its own."
             )
-        group = group_of(key, module) if is_dense else None
-        if group is not None and owners.setdefault(group, parts[0]) != parts[0]:
+        if not is_dense:
+            continue
+        check_can_be_adapted(key, module)
+        group = group_of(key, module)
+        if owners.setdefault(group, parts[0]) != parts[0]:
             raise ValueError(
                 f"parts[{owners[group]}] and parts[{parts[0]}] are both DenseLoRA on modules of the group {group}, "
                 "which has one encoder and one decoder. Make them one part."
             )
     if unmatched:
         missing = ", ".join(f"parts[{i}] ({config.parts[i].target_modules})" for i in sorted(unmatched))
-        raise ValueError(f"Target modules not found in the base model: {missing}.")
+        raise ValueError(
+            f"Target modules not found in the base model: {missing}. Linear modules of the model: "
+            f"{linear_modules(model)}."
+        )
