@@ -29,3 +29,22 @@ def test_lora_reaches_eighty_percent_with_twice_the_smoke_runs_steps(project: Pr
     (row,) = board["rows"]
     assert row["average"]["value"] >= 80
     assert row["average"]["value"] < 100
+
+
+@pytest.mark.slow
+def test_the_granularity_experiment_ranks_the_papers_mixtures_on_the_embedded_model(project: Project) -> None:
+    arguments = ("--profile", "micro", "--set", "train.steps=20", "--set", "score.limit=10", "--json")
+    board = project.json("run", str(EXPERIMENTS / "granularity.yaml"), *arguments)["leaderboard"]
+    trainable = {row["label"]: row["trainable_params"] for row in board["rows"]}
+    assert set(trainable) == {
+        "LoRA on QKVUD",
+        "LoRA on QKV, DenseLoRA on UD",
+        "LoRA on UD, DenseLoRA on QKV",
+        "DenseLoRA on QKV",
+        "DenseLoRA on UD",
+        "DenseLoRA on QKVUD",
+    }
+    parts = trainable["DenseLoRA on QKV"] + trainable["DenseLoRA on UD"]
+    assert trainable["DenseLoRA on QKVUD"] == parts
+    mixtures = trainable["LoRA on QKV, DenseLoRA on UD"] + trainable["LoRA on UD, DenseLoRA on QKV"]
+    assert mixtures == trainable["LoRA on QKVUD"] + parts
