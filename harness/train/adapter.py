@@ -82,13 +82,23 @@ def _all_trainable(base: PreTrainedModel) -> PreTrainedModel:
     return base.requires_grad_(True)
 
 
-def load_adapter(base: PreTrainedModel, directory: Path) -> PreTrainedModel | PeftModel:
+def load_adapter(base: PreTrainedModel, directory: Path, ref: AdapterRef) -> PreTrainedModel | PeftModel:
     """`base` with the adapter saved in `directory`, in evaluation mode.
 
     Where a whole fine-tuned model was saved there, that model, on the device and in the dtype of `base`.
+    Raises RunError("config") for an adapter of a type that PEFT does not know.
     """
     if (directory / "adapter_config.json").is_file():
-        return PeftModel.from_pretrained(base, str(directory)).eval()
+        if ref.config_class is not None:
+            resolve(ref.config_class)
+        try:
+            return PeftModel.from_pretrained(base, str(directory)).eval()
+        except KeyError as error:
+            raise RunError(
+                "config",
+                f"{directory} holds an adapter of type {error.args[0]}, which PEFT does not know; name the class that "
+                "registers it as the method's config_class (for our own types, `import harness.tuners` does)",
+            ) from error
     return type(base).from_pretrained(directory, dtype=base.dtype).to(base.device).eval()
 
 

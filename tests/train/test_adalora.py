@@ -64,7 +64,7 @@ def test_the_saved_adapter_answers_as_the_trained_one(
 ) -> None:
     _, model = fit(adalora(), data, paths, fresh_base(), tokenizer)
     ids = torch.arange(20)[None]
-    torch.testing.assert_close(model(ids).logits, load_adapter(fresh_base(), paths.adapter)(ids).logits)
+    torch.testing.assert_close(model(ids).logits, load_adapter(fresh_base(), paths.adapter, adalora())(ids).logits)
 
 
 def test_the_regulariser_counts_and_once_a_step_whatever_the_micro_batch(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from os import environ
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,22 @@ from harness.train.live import prove_live
 
 from .runs import METHODS, TARGETS, adapter, lora
 
+OWN_TUNER = """
+from dataclasses import dataclass
+from peft import LoraConfig
+from peft.tuners.lora import LoraModel
+from harness.tuners.registration import extend_peft_type, register_tuner
+
+MINE = extend_peft_type("MINE")
+
+@dataclass
+class MineConfig(LoraConfig):
+    def __post_init__(self):
+        super().__post_init__()
+        self.peft_type = MINE
+
+register_tuner("mine", MineConfig, LoraModel)
+"""
 LLAMA3 = "meta-llama/Meta-Llama-3-8B"
 FULL = AdapterRef(method="full", trains="all")
 BARE = AdapterRef(method="none", trains="nothing")
@@ -147,10 +166,42 @@ def test_a_saved_adapter_is_loaded_with_the_same_answers(
 ) -> None:
     model = attach(fresh_base(), lora(init_lora_weights=False), 10, seed=0).eval()
     model.save_pretrained(tmp_path)
-    loaded = load_adapter(fresh_base(), tmp_path)
+    loaded = load_adapter(fresh_base(), tmp_path, lora())
     ids = torch.arange(12)[None]
     assert torch.equal(model(ids).logits, loaded(ids).logits)
     assert not loaded.training
+
+
+def test_a_kept_adapter_of_the_users_own_type_is_loaded_in_a_process_that_has_not_met_it(
+    fresh_base: Callable[[], PreTrainedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, mine = fresh_base(), adapter("mine", "mine:MineConfig", r=2, target_modules=["q_proj"])
+    base.save_pretrained(tmp_path / "base")
+    (tmp_path / "mine.py").write_text(OWN_TUNER, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = attach(base, mine, 10, seed=0)
+    model.save_pretrained(tmp_path / "kept")
+
+    script = (
+        "import sys; from pathlib import Path; from transformers import AutoModelForCausalLM\n"
+        "from harness.errors import RunError; from harness.spec.run import AdapterRef\n"
+        "from harness.train.adapter import load_adapter\n"
+        "base = AutoModelForCausalLM.from_pretrained('base')\n"
+        "try: load_adapter(base, Path('kept'), AdapterRef(method='mine', config_class=sys.argv[1]))\n"
+        "except RunError as error: print(error)\n"
+        "else: print('loaded')\n"
+    )
+
+    def loads(config_class: str) -> str:
+        command = [sys.executable, "-c", script, config_class]
+        done = subprocess.run(command, cwd=tmp_path, env=environ | {"PYTHONPATH": "."}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert loads("mine:MineConfig") == "loaded"
+    unknown = loads("peft:LoraConfig")
+    assert unknown.startswith("kept holds an adapter of type MINE, which PEFT does not know; name the class")
+    assert "import harness.tuners" in unknown
 
 
 def test_an_adapter_that_changes_nothing_is_found_out(

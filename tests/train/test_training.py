@@ -66,7 +66,7 @@ def test_every_method_trains_is_live_and_is_saved(
     assert result.steps == 6
     assert result.adapter_bytes
     ids = torch.arange(20)[None]
-    assert torch.equal(model(ids).logits, load_adapter(fresh_base(), paths.adapter)(ids).logits)
+    assert torch.equal(model(ids).logits, load_adapter(fresh_base(), paths.adapter, METHODS[method])(ids).logits)
 
 
 def test_training_lowers_the_loss_and_reports_its_progress(
@@ -218,7 +218,7 @@ def test_full_fine_tuning_changes_the_weights_and_is_saved_only_when_kept(
     result, model = fit(run_of(data, FULL).model_copy(update={"keep": True}), fresh_base())
     assert result.adapter_bytes
     assert (paths.adapter / "tokenizer.json").is_file()
-    loaded = load_adapter(fresh_base(), paths.adapter)
+    loaded = load_adapter(fresh_base(), paths.adapter, FULL)
     assert same(dict(model.state_dict()), dict(loaded.state_dict()))
 
 
