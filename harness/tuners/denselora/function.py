@@ -64,16 +64,17 @@ def adapt(
 class _DenseLora(torch.autograd.Function):
     """What `adapt` computes, with a backward pass of its own.
 
-    It keeps x in the dtype that it has, the code before and after its activation, (..., r), and where dropout acts
-    which elements were dropped. Autograd on the formula would keep the dropped x, the decoder's output before and
-    after its activation, and two masks of their sizes: here the decoder's output, (..., out), is computed again.
+    It keeps x in the dtype that it has, the code before and after its activation and after M, (..., r), and where
+    dropout acts which elements were dropped. Autograd on the formula would keep the dropped x, the decoder's output
+    before and after its activation, and two masks of their sizes: here the decoder's output, (..., out), is computed
+    again.
     """
 
     @staticmethod
     def forward(ctx: Any, result: torch.Tensor, x: torch.Tensor, *weights_and_recipe: Any) -> torch.Tensor:
         E, M, D, recipe = weights_and_recipe
-        total, z, code, masks = _forward(result, x, E, M, D, recipe)
-        ctx.save_for_backward(x if E.requires_grad else None, E, M, D, z, code, *masks)
+        total, z, code, mixed, masks = _forward(result, x, E, M, D, recipe)
+        ctx.save_for_backward(x if E.requires_grad else None, E, M, D, z, code, mixed, *masks)
         ctx.recipe, ctx.shape, ctx.dtype = recipe, x.shape, x.dtype
         return total
 
@@ -84,12 +85,10 @@ class _DenseLora(torch.autograd.Function):
                 "DenseLoRA's gradients can't be differentiated again: call backward() or torch.autograd.grad() "
                 "without create_graph=True."
             )
-        x, E, M, D, z, code, *masks = ctx.saved_tensors
+        x, E, M, D, z, code, mixed, *masks = ctx.saved_tensors
         recipe = ctx.recipe
         _, wants_x, wants_E, wants_M, wants_D, _ = ctx.needs_input_grad
         encoder, decoder = E.to(recipe.dtype), D.to(recipe.dtype)
-        mixed = F.linear(code, M.to(recipe.dtype))
-
         g = grad.reshape(-1, D.shape[0]).to(recipe.dtype)
         if not isinstance(recipe.decode, nn.Identity):
             g = backpropagate_(recipe.decode, g, product(mixed, decoder))
@@ -117,8 +116,8 @@ class _DenseLora(torch.autograd.Function):
 
 def _forward(
     result: torch.Tensor, x: torch.Tensor, E: torch.Tensor, M: torch.Tensor, D: torch.Tensor, recipe: Recipe
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Masks]:
-    """Returns what `adapt` does, the code before and after its activation, and the masks that were drawn."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Masks]:
+    """Returns what `adapt` does, the code before and after its activation and after M, and the masks drawn."""
     masks = draw_dropped(x.numel() // x.shape[-1], (x.shape[-1], *D.shape[::-1]), x.device, recipe.dropout)
     z = product(_inputs(x, recipe, masks), E.to(recipe.dtype))
     if masks:
@@ -126,15 +125,15 @@ def _forward(
     code = recipe.encode(z)
     if masks:
         code = drop_(code * recipe.kept, masks[1])
-    change = product(F.linear(code, M.to(recipe.dtype)), D.to(recipe.dtype))
-    change = activate_(recipe.decode, change)
+    mixed = F.linear(code, M.to(recipe.dtype))
+    change = activate_(recipe.decode, product(mixed, D.to(recipe.dtype)))
     if masks:
         drop_(change, masks[2])
     flat, scale = result.reshape(change.shape), recipe.scaling * recipe.kept
     # Over `change`, which was just written, where it has the sum's dtype: new memory costs more.
     over = change if change.dtype is torch.result_type(flat, change) else None
     total = torch.add(flat, change, alpha=scale, out=over)
-    return total.to(result.dtype).view(result.shape), z, code, masks
+    return total.to(result.dtype).view(result.shape), z, code, mixed, masks
 
 
 def _inputs(x: torch.Tensor, recipe: Recipe, masks: Masks) -> torch.Tensor:
