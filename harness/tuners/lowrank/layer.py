@@ -1,0 +1,152 @@
+"""A linear layer with adapters that are linear in its input."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from .config import LowRankConfig
+
+PLAIN_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def kaiming(*shape: int) -> nn.Parameter:
+    """Returns a matrix drawn as `nn.Linear` draws its weight: uniform within 1 / sqrt(shape[-1])."""
+    weight = nn.Parameter(torch.empty(shape))
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    return weight
+
+
+def zeros_or_kaiming(starts_at_zero: bool, *shape: int) -> nn.Parameter:
+    """Returns the matrix that decides whether an adapter starts as the identity: zeros, or as `kaiming` draws it."""
+    return nn.Parameter(torch.zeros(shape)) if starts_at_zero else kaiming(*shape)
+
+
+class LowRankLayer(nn.Module, BaseTunerLayer):
+    """An `nn.Linear` or `Conv1D` and its adapters: `y = W0 x + sum over active adapters of (alpha / r) P drop(x)`.
+
+    x: (..., in) -> y: (..., out) in the base layer's dtype; P: (out, in). A tuner's layer says which matrices there
+    are (`adapter_layer_names`), makes them (`make_weights`) and names them in the order of their use (`factors`).
+    """
+
+    title: str
+    """The method's name in messages."""
+
+    other_param_names: tuple[str, ...] = ("r", "scaling", "adapter_dropout")
+
+    def __init__(self, base_layer: nn.Module, adapter_name: str, config: LowRankConfig) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        self.in_features, self.out_features = _get_in_out_features(self.get_base_layer())
+        self.r: dict[str, int] = {}
+        self.scaling: dict[str, float] = {}
+        self.adapter_dropout = nn.ModuleDict()
+        for name in self.adapter_layer_names:
+            setattr(self, name, nn.ParameterDict())
+        self.frozen_peft_weight_names = {}
+        self._disable_adapters = False
+        self.merged_adapters = []
+        self._active_adapter = adapter_name
+        self.update_layer(adapter_name, config)
+
+    def make_weights(self, adapter_name: str, config: LowRankConfig) -> None:
+        """Puts an adapter's matrices into the dictionaries `adapter_layer_names`."""
+        raise NotImplementedError
+
+    def factors(self, adapter: str) -> tuple[torch.Tensor, ...]:
+        """The matrices whose product, the first one rightmost, is P: (k, in), ..., (out, l)."""
+        raise NotImplementedError
+
+    def apply_factors(self, x: torch.Tensor, adapter: str) -> torch.Tensor:
+        """x: (..., in) -> P x: (..., out)."""
+        return reduce(F.linear, self.factors(adapter), x)
+
+    def update_layer(self, adapter_name: str, config: LowRankConfig) -> None:
+        """Adds an adapter, or makes it anew."""
+        self.r[adapter_name] = config.r
+        self.scaling[adapter_name] = config.alpha / config.r
+        self.adapter_dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout > 0 else nn.Identity()
+        self.make_weights(adapter_name, config)
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """x: (..., in) -> (..., out), in the base layer's dtype."""
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        result = self.base_layer(x, *args, **kwargs)
+        if self.disable_adapters or self.merged:
+            return result
+        dtype = result.dtype
+        for name in self.active_adapters:
+            if name in self.r:
+                given = self._cast_input_dtype(x, self.factors(name)[0].dtype)
+                change = self.apply_factors(self.adapter_dropout[name](given), name)
+                result = result + change * self.scaling[name]
+        return result.to(dtype)
+
+    def get_delta_weight(self, adapter: str) -> torch.Tensor:
+        """Returns (alpha / r) P in the shape of the base weight: (out, in), for `Conv1D` (in, out)."""
+        product = reduce(lambda right, left: left @ right, self.factors(adapter))
+        delta = self.scaling[adapter] * product
+        return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
+
+    def check_mergeable(self, adapter_names: list[str] | None = None) -> None:
+        """Checks, without touching a weight, that the given adapters (default: the active ones) can be merged.
+
+        Raises:
+            NotImplementedError: the base weights are quantized.
+        """
+        names = self.active_adapters if adapter_names is None else adapter_names
+        weight = self.get_base_layer().weight
+        # Packed weights are of a class of their own or of another dtype.
+        if type(weight) in (nn.Parameter, torch.Tensor) and weight.dtype in PLAIN_DTYPES:
+            return
+        for name in names:
+            if name in self.r:
+                raise NotImplementedError(
+                    f"The {self.title} adapter {name!r} can't be merged into quantized weights. Load the base model "
+                    "without quantization and the adapter on top of it, and merge there."
+                )
+
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+        """Adds the adapters (default: the active ones) to the base weights.
+
+        Raises:
+            NotImplementedError: the base weights are quantized.
+            ValueError: `safe_merge` is set and the result is not finite.
+        """
+        names = check_adapters_to_merge(self, adapter_names)
+        self.check_mergeable(names)
+        for name in names:
+            if name in self.r:
+                self._add_to_base_weight(name, sign=1, check_finite=safe_merge)
+                self.merged_adapters.append(name)
+
+    def unmerge(self) -> None:
+        """Takes all merged adapters out of the base weights."""
+        if not self.merged:
+            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
+            return
+        while self.merged_adapters:
+            self._add_to_base_weight(self.merged_adapters.pop(), sign=-1)
+
+    @torch.no_grad()
+    def _add_to_base_weight(self, adapter: str, sign: int, check_finite: bool = False) -> None:
+        weight = self.get_base_layer().weight
+        # The sum is taken in the adapter's precision and rounded once.
+        changed = (weight + sign * self.get_delta_weight(adapter).to(weight.device)).to(weight.dtype)
+        if check_finite and not torch.isfinite(changed).all():
+            raise ValueError(
+                f"NaNs detected in the merged weights. The adapter {adapter} seems to be broken: its weights, or "
+                "their sum with the base weights, are not finite."
+            )
+        weight.data = changed
