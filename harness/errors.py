@@ -29,7 +29,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where} {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
+        told = f"{where} {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
+        return " ".join(told.split("\n"))
 
 
 class HarnessError(Exception):
@@ -64,6 +65,10 @@ class RunError(Exception):
         super().__init__(message)
 
 
+MOST_NAMES = 60
+"""A longer list of what is allowed helps nobody."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The hint that follows an unknown name: the nearest known one, else all that is allowed."""
     allowed = sorted(map(str, known))
@@ -71,6 +76,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     matches = matches or get_close_matches(str(name), allowed, n=1, cutoff=0.6)
     if matches:
         return f"did you mean {matches[0]!r}?"
+    if len(allowed) > MOST_NAMES:
+        return f"none of {len(allowed):,} known names is like it"
     return "allowed: " + ", ".join(allowed) if allowed else "none is allowed here"
 
 

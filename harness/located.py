@@ -75,6 +75,8 @@ _Loader.add_implicit_resolver(
 )
 
 
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Characters that only an escape can bring into a text, and that no path and no UTF-8 file can hold."""
 MOST_VALUES = 100_000
 """A document of more (aliases that multiply) is refused."""
 
@@ -86,11 +88,19 @@ def read_yaml(path: Path, shown_as: str | None = None) -> Located:
     """
     name = shown_as or str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise SpecError([Problem(name, 0, "", f"can't be read: {reason}")]) from None
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SpecError([Problem(name, 0, "", f"can't be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = _line_at(error.object, error.start)
+        raise SpecError([Problem(name, line, "", "can't be read: is not UTF-8 text")]) from None
     return parse_yaml(text, name)
+
+
+def _line_at(text: str | bytes, position: int) -> int:
+    """The line, counted from 1, in which a position of the text lies."""
+    before = text[:position]
+    return 1 + (before.count(b"\n") if isinstance(before, bytes) else before.count("\n"))
 
 
 def parse_yaml(text: str, name: str) -> Located:
@@ -107,20 +117,17 @@ def parse_yaml(text: str, name: str) -> Located:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         raise SpecError([Problem(name, line, "", f"not valid YAML: {error.problem or error.context}")]) from None
-    except yaml.YAMLError as error:
-        raise SpecError([Problem(name, 0, "", f"not valid YAML: {_one_line(error)}")]) from None
+    except yaml.reader.ReaderError as error:
+        line = _line_at(text, error.position)
+        raise SpecError([Problem(name, line, "", f"not valid YAML: {str(error).splitlines()[0]}")]) from None
     except RecursionError:
-        raise SpecError([Problem(name, 0, "", "not valid YAML: an alias contains itself")]) from None
+        raise SpecError([Problem(name, 1, "", "is nested too deeply, or an alias contains itself")]) from None
     finally:
         if loader is not None:
             loader.dispose()
     if reader.problems:
         raise SpecError(reader.problems)
     return Located(data, reader.marks)
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    return str(error).splitlines()[0]
 
 
 class _Reader:
@@ -134,13 +141,28 @@ class _Reader:
 
     def value(self, node: yaml.Node, place: Path_) -> Any:
         if len(self.marks) > MOST_VALUES:
-            raise SpecError([Problem(self.name, 0, "", f"holds more than {MOST_VALUES:,} values")])
+            raise SpecError([self._problem(node, (), f"holds more than {MOST_VALUES:,} values")])
         self.marks[place] = Mark(self.name, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return dict(self.items(node, place))
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, (*place, index)) for index, child in enumerate(node.value)]
-        return self.loader.construct_object(node)
+        return self.scalar(node, place)
+
+    def scalar(self, node: yaml.ScalarNode, place: Path_) -> Any:
+        try:
+            value = self.loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError):  # how a constructor stumbles over `!!int x`
+            kind = node.tag.rpartition(":")[2]
+            message = f"is no {kind}, or too long for one: {node.value[:40]!r}"
+            self.problems.append(self._problem(node, place, message))
+            return None
+        if isinstance(value, str) and NO_TEXT.search(value):
+            self.problems.append(self._problem(node, place, f"holds a character that no text has, got {value!r}"))
+        return value
+
+    def _problem(self, node: yaml.Node, place: Path_, message: str) -> Problem:
+        return Problem(self.name, node.start_mark.line + 1, dotted(place), message)
 
     def items(self, node: yaml.MappingNode, place: Path_) -> Iterator[tuple[str, Any]]:
         self.refuse_repeated(node, place)
@@ -153,10 +175,9 @@ class _Reader:
 
     def key(self, node: yaml.Node, place: Path_) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            line = node.start_mark.line + 1
-            self.problems.append(Problem(self.name, line, dotted(place), "holds a key that is no text; quote it"))
+            self.problems.append(self._problem(node, place, "holds a key that is no text; quote it"))
             return ""
-        return str(self.loader.construct_object(node))
+        return str(self.scalar(node, place))
 
     def refuse_repeated(self, node: yaml.MappingNode, place: Path_) -> None:
         if id(node) in self.checked:  # an alias, its merge keys already filled in
@@ -167,6 +188,5 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 continue
             if key_node.value in seen and key_node.value != "<<":
-                line = key_node.start_mark.line + 1
-                self.problems.append(Problem(self.name, line, dotted((*place, key_node.value)), "is written twice"))
+                self.problems.append(self._problem(key_node, (*place, key_node.value), "is written twice"))
             seen.add(key_node.value)

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.adapters.param import MULTIPLE, STEPS, Param, check_param
 from harness.errors import Problem, SpecError, nearest
-from harness.located import Located, read_yaml
+from harness.located import Located, Path_, dotted, read_yaml
 
 REFERENCE = re.compile(r"\$\{(\w+)\}")
-MULTIPLE = re.compile(r"^(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]\w*)$")
-STEPS = "steps"
-"""`0.1steps` is a share of the run's optimizer steps; it is resolved where they are known, at training."""
 CLASS_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 FIELDS = {
     "method", "title", "paper", "config_class", "trains", "params", "config", "train", "callbacks", "trainer",
@@ -21,20 +19,9 @@ FIELDS = {
 }  # fmt: skip
 PARAM_FIELDS = {"default", "min", "max", "choices", "type", "help"}
 TYPES = ("int", "float", "str", "bool", "list")
+CLASSES = ("config_class", "trainer", "optimizer")
+RESERVED = {"method", "label", "train", "mixed"}
 TEXTS = ("title", "family", "notes")
-
-
-@dataclass(frozen=True)
-class Param:
-    """What an experiment may set: its default, its type (the default's; `any` for null), and its bounds."""
-
-    name: str
-    default: Any
-    type: str
-    min: float | None = None
-    max: float | None = None
-    choices: tuple[Any, ...] = ()
-    help: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +30,8 @@ class Method:
 
     trains: `adapter` (through `config_class`), `all` weights, or `nothing`; config: the arguments of
     `config_class` with `${param}` references; train: the hyper-parameters that the method needs;
-    callbacks: transformers callbacks as `{class: module:Class, args: {...}}`; lines: where each of `train` stands.
+    callbacks: transformers callbacks as `{class: module:Class, args: {...}}`; lines: where each of `train` stands;
+    class_lines: where each class is named (`config_class`, `callbacks[0]`, ...).
     """
 
     method: str
@@ -62,6 +50,7 @@ class Method:
     paper: dict[str, str] = field(default_factory=dict)
     notes: str = ""
     lines: dict[str, int] = field(default_factory=dict)
+    class_lines: dict[str, int] = field(default_factory=dict)
 
 
 def load_method(path: Path, shown_as: str | None = None) -> Method:
@@ -69,6 +58,8 @@ def load_method(path: Path, shown_as: str | None = None) -> Method:
     located = read_yaml(path, shown_as)
     problems = [*_shape_problems(located), *_reference_problems(located)]
     params = _params(located, problems)
+    if not problems:
+        problems += _default_problems(params, located)
     if problems:
         raise SpecError(problems)
     raw = located.data
@@ -84,8 +75,15 @@ def load_method(path: Path, shown_as: str | None = None) -> Method:
         config=raw.get("config") or {},
         callbacks=tuple(_callback(entry) for entry in raw.get("callbacks") or ()),
         lines={key: located.mark(("train", key)).line for key in raw.get("train") or ()},
+        class_lines=_class_lines(located),
         **plain,
     )
+
+
+def _class_lines(located: Located) -> dict[str, int]:
+    places: list[Path_] = [(key,) for key in CLASSES if key in located.data]
+    places += [("callbacks", index) for index in range(len(located.data.get("callbacks") or ()))]
+    return {dotted(place): located.mark(place).line for place in places}
 
 
 def _callback(entry: Any) -> dict[str, Any]:
@@ -100,6 +98,8 @@ def _shape_problems(located: Located) -> list[Problem]:
     for key in raw:
         if key not in FIELDS:
             problems.append(located.problem((key,), f"unknown field, {nearest(key, FIELDS)}"))
+    if raw.get("method") == "mixed":
+        problems.append(located.problem(("method",), "is what a mixture is called: choose another name"))
     if not isinstance(raw.get("method"), str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", raw["method"]):
         problems.append(located.problem(("method",), f"must be a lower-case name, got {raw.get('method')!r}"))
     trains = raw.get("trains", "adapter")
@@ -107,7 +107,7 @@ def _shape_problems(located: Located) -> list[Problem]:
         problems.append(located.problem(("trains",), f"must be adapter, all or nothing, got {trains!r}"))
     if trains == "adapter" and not raw.get("config_class"):
         problems.append(located.problem(("method",), "needs a config_class (module:Class of a peft.PeftConfig)"))
-    for key in ("config_class", "trainer", "optimizer"):
+    for key in CLASSES:
         if raw.get(key) is not None and not CLASS_PATH.match(str(raw[key])):
             problems.append(located.problem((key,), f"must be module:Class, got {raw[key]!r}"))
     for key in ("params", "config", "train", "paper"):
@@ -160,6 +160,19 @@ def _params(located: Located, problems: list[Problem]) -> dict[str, Param]:
     return {name: _param(name, value, set(raw), located, problems) for name, value in raw.items()}
 
 
+def _default_problems(params: dict[str, Param], located: Located) -> list[Problem]:
+    """Defaults that an experiment could not set."""
+    wrong = {name: check_param(param, param.default, params) for name, param in params.items()}
+    return [
+        located.problem(_default_at(name, located), f"default {message}") for name, message in wrong.items() if message
+    ]
+
+
+def _default_at(name: str, located: Located) -> tuple[str, ...]:
+    place = ("params", name, "default")
+    return place if place in located.marks else place[:-1]
+
+
 def _param(name: str, value: Any, names: set[str], located: Located, problems: list[Problem]) -> Param:
     fields = value if isinstance(value, dict) else {"default": value}
     problems += _param_problems(name, fields, located)
@@ -179,7 +192,8 @@ def _param(name: str, value: Any, names: set[str], located: Located, problems: l
 
 def _param_problems(name: str, fields: dict[str, Any], located: Located) -> list[Problem]:
     place, kind = ("params", name), fields.get("type")
-    problems = [
+    problems = [located.problem(place, "is a field of every adapter: call it otherwise")] if name in RESERVED else []
+    problems += [
         located.problem((*place, key), f"unknown field, {nearest(key, PARAM_FIELDS)}")
         for key in fields
         if key not in PARAM_FIELDS
@@ -191,6 +205,9 @@ def _param_problems(name: str, fields: dict[str, Any], located: Located) -> list
     for key in ("min", "max"):
         if fields.get(key) is not None and not _is_number(fields[key]):
             problems.append(located.problem((*place, key), f"must be a number, got {fields[key]!r}"))
+    low, high = fields.get("min"), fields.get("max")
+    if _is_number(low) and _is_number(high) and low > high:
+        problems.append(located.problem((*place, "min"), f"must be at most max {high}, got {low}"))
     if fields.get("choices") is not None and not isinstance(fields["choices"], list):
         problems.append(located.problem((*place, "choices"), f"must be a list, got {fields['choices']!r}"))
     return problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -58,10 +59,12 @@ def model_entry(name: str, revision: str | None = None) -> ModelEntry:
     for key, fields in _catalog().items():
         if name == key or name in fields.get("aliases", ()):
             return _known(key, fields, revision)
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return _local(Path(name).absolute())
     if HUB_ID.match(name) and not name.endswith((".", "-")) and ".." not in name and "--" not in name:
         return ModelEntry(name, name, "hub", name, revision or "main", config=_fetched_config(name, revision))
+    if Path(name).is_absolute():
+        raise NotFoundError(f"{name} is no directory here")
     hint = nearest(name, model_names())
     raise NotFoundError(f"{name!r} is no catalog name, no directory here and no hub id (owner/name); {hint}")
 
@@ -99,9 +102,12 @@ def _read_config(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
         raise NotFoundError(f"{path} can't be read: {error}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise NotFoundError(f"{path} is no model's configuration: it names no model_type")
+    return config
 
 
 def _fetched_config(name: str, revision: str | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from harness.catalog.data import DataFile
+from harness.errors import Problem, SpecError
 from harness.paths import PACKAGE
 
 TASKS_DIR = PACKAGE / "score" / "tasks"
@@ -46,17 +47,29 @@ class Benchmark:
 
 def _task_files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("*.yaml")):
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506 - _Plain is a safe loader
+        raw = _read(path)
         if isinstance(raw, dict) and isinstance(raw.get("task"), str):
             yield path, raw
 
 
+def _read(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506 - _Plain is a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, message = mark.line + 1 if mark else 0, f"not valid YAML: {error.problem or error.context}"
+    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+        line, message = 0, f"can't be read: {str(error).splitlines()[0]}"
+    raise SpecError([Problem(str(path), line, "", message)])
+
+
 def tasks_in(folder: Path) -> dict[str, Task]:
-    """The tasks that the YAML files below a folder define, by name."""
+    """The tasks that the YAML files below a folder define, by name. Raises SpecError for a file that is no YAML."""
     found = {}
     for path, raw in _task_files(folder):
-        about = raw.get("metadata") or {}
-        file = DataFile(about["file"], about.get("sha256")) if about.get("file") else None
+        about = raw.get("metadata")
+        about = about if isinstance(about, dict) else {}
+        file = DataFile(about["file"], about.get("sha256")) if isinstance(about.get("file"), str) else None
         found[raw["task"]] = Task(
             name=raw["task"],
             title=about.get("title", raw["task"]),

@@ -16,10 +16,8 @@ def db() -> None:
 @click.pass_obj
 def upgrade_database(settings: Settings) -> None:
     """Bring the database to this version's schema."""
-    from harness.store.database import SCHEMA, engine_for, translated, upgrade
+    from harness.store.database import SCHEMA
+    from harness.store.store import upgrade_store
 
-    engine = engine_for(settings.db)
-    with translated(settings.db):
-        upgrade(engine)
-    engine.dispose()
+    upgrade_store(settings.db)
     click.echo(f"{settings.db}: schema {SCHEMA}")

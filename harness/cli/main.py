@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, nearest
 from harness.paths import database_url
 
 INVALID = 2
@@ -47,6 +47,14 @@ class LazyGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         """The commands in the order in which a user meets them."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with. Raises UsageError with the nearest name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            context.fail(f"No such command {args[0]!r}, {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(context, args)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """The command of this name."""
@@ -95,3 +103,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        sys.exit(INVALID)

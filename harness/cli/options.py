@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.main import Settings
 from harness.spec.experiment import ExperimentSpec
+
+if TYPE_CHECKING:
+    from harness.store.store import Store
+
+UNBOUNDED = 100_000
+"""A width that no table reaches."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -37,6 +44,18 @@ def load(
 
     overrides = (*changes, *((f"score.limit={limit}",) if limit else ()))
     return load_experiment(spec, profile, overrides, find_methods(settings.adapters))
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Store | None]:
+    """The database, open for reading; None where nothing is recorded yet."""
+    from harness.store.store import exists, open_store
+
+    if not exists(settings.db):
+        yield None
+        return
+    with open_store(settings.db, read_only=True) as store:
+        yield store
 
 
 def print_json(document: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from harness.cli.main import Settings
-from harness.cli.options import as_json, dash, experiment_options, load, print_json
+from harness.cli.options import UNBOUNDED, as_json, dash, experiment_options, load, print_json, reading
 from harness.pipeline.check import Counted
 from harness.pipeline.plan import Plan, PlannedRun
 from harness.spec.expansion import Point
@@ -35,6 +38,7 @@ def plan(
     Counts trainable parameters without loading weights. Exits with 0, also when something is missing.
     """
     from harness.pipeline.check import count
+    from harness.pipeline.code import named_code
     from harness.pipeline.plan import plan as make_plan
     from harness.schedule.run import with_configs
     from harness.spec.grid import points
@@ -42,21 +46,30 @@ def plan(
     experiment = load(settings, spec, profile, changes, limit)
     with_configs(experiment)
     found = points(experiment)
-    store = _store(settings)
-    plans = make_plan([point.run for point in found], store, retry_failed)
-    counts = _recorded(plans, store) if store else {}
+    with reading(settings) as store:
+        plans = make_plan([point.run for point in found], store, retry_failed)
+        counts = _recorded(plans, store) if store else {}
     counts |= count([planned.run for planned in plans.runs if planned.run.run_id not in counts])
+    plans = _refused(plans, counts)
+    code = named_code(planned.run for planned in plans.runs)
     rows = [_row(planned, point, counts[planned.run.run_id]) for planned, point in zip(plans.runs, found)]
     if as_json:
-        print_json({"experiment": experiment.name, "profile": experiment.profile, "runs": rows})
-    else:
-        _show(experiment, plans, rows, found)
+        print_json({"experiment": experiment.name, "profile": experiment.profile, "runs": rows, "code": code})
+        return
+    _show(experiment, rows)
+    _explain(experiment, plans, found, code)
 
 
-def _store(settings: Settings) -> Store | None:
-    from harness.store.store import exists, open_store
-
-    return open_store(settings.db, read_only=True) if exists(settings.db) else None
+def _refused(plans: Plan, counts: dict[str, Counted]) -> Plan:
+    """The plan, in which a run whose method does not fit its model is blocked."""
+    return Plan(
+        tuple(
+            replace(planned, action="blocked", reason=problem, blocked_by="method")
+            if (problem := counts[planned.run.run_id].problem) and planned.action in ("train", "score")
+            else planned
+            for planned in plans.runs
+        )
+    )
 
 
 def _recorded(plans: Plan, store: Store) -> dict[str, Counted]:
@@ -73,7 +86,6 @@ def _recorded(plans: Plan, store: Store) -> dict[str, Counted]:
 
 def _row(planned: PlannedRun, point: Point, counted: Counted) -> dict[str, Any]:
     run = planned.run
-    problem = counted.problem if planned.action in ("train", "score") else None
     return {
         "run_id": run.run_id,
         "label": point.label,
@@ -84,8 +96,8 @@ def _row(planned: PlannedRun, point: Point, counted: Counted) -> dict[str, Any]:
         "train": run.train.model_dump(mode="json") if run.train else None,
         "tasks": list(run.tasks),
         "status": planned.status,
-        "action": "blocked" if problem else planned.action,
-        "reason": problem or planned.reason,
+        "action": planned.action,
+        "reason": planned.reason,
         "trainable_params": counted.trainable_params,
         "base_params": counted.base_params,
         "trainable_percent": counted.trainable_percent,
@@ -103,11 +115,9 @@ def _estimate(planned: PlannedRun) -> dict[str, Any] | None:
     return {"steps": train.steps, "examples": train.steps * train.batch_size}
 
 
-def _show(experiment: ExperimentSpec, plans: Plan, rows: list[dict[str, Any]], found: tuple[Point, ...]) -> None:
+def _show(experiment: ExperimentSpec, rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
-
-    from harness.spec.profiles import profile_departures
 
     table = Table(title=experiment.question or experiment.name, title_justify="left", box=None, padding=(0, 1))
     for name in ("run", "label", "seed", "trainable", "%", "action", "reason"):
@@ -122,11 +132,27 @@ def _show(experiment: ExperimentSpec, plans: Plan, rows: list[dict[str, Any]], f
             dash(row["trainable_params"], ","),
             dash(row["trainable_percent"], ".4f"),
             row["action"],
-            row["reason"],
+            "see below" if row["action"] == "blocked" else row["reason"],
         )
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    width = None if sys.stdout.isatty() else UNBOUNDED
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+
+
+def _explain(experiment: ExperimentSpec, plans: Plan, found: Sequence[Point], code: Sequence[str]) -> None:
+    """What the table has no room for, a line each."""
+    from harness.schedule.run import obstacle_problems
+    from harness.spec.profiles import profile_departures
+
     click.echo(f"\n{experiment.name} ({experiment.profile}): {plans.summary()}")
+    for planned, point in zip(plans.runs, found, strict=True):
+        if planned.blocked_by == "method":
+            click.echo(f"blocked: {experiment.located.problem(point.place, planned.reason)}")
+        elif planned.action == "blocked" and not planned.obstacles:
+            click.echo(f"blocked: {planned.run.run_id}: {planned.reason}")
+    for problem in obstacle_problems(experiment, plans):
+        click.echo(f"missing: {problem}")
+    for name in code:
+        click.echo(f"runs code: {name}")
     for text in dict.fromkeys(f"* {p.label}: {', '.join(p.departures)}" for p in found if p.departures):
         click.echo(text)
     for departure in profile_departures(experiment):

@@ -48,9 +48,9 @@ def report(
             best(store, benchmark, experiment=experiment, model=model)
     text = render(boards, form, width=UNBOUNDED if output else None)
     if output is None:
-        click.echo(text)
+        click.echo(text, nl=False)
         return
     try:
-        output.write_text(text + "\n", encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"--output {output}: {error.strerror}") from None

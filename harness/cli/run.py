@@ -6,6 +6,7 @@ import click
 
 from harness.cli.main import Settings
 from harness.cli.options import as_json, experiment_options, load, print_json
+from harness.pipeline.plan import Plan
 from harness.schedule.run import EXECUTORS, Options, Outcome
 from harness.spec.experiment import ExperimentSpec
 
@@ -52,10 +53,15 @@ def run(
         raise click.UsageError(f"--only {only!r} matches no run of {experiment.name}")
     options = Options(executor, workers, only, retry_failed, fail_fast)  # type: ignore[arg-type]
     with progress(labels, quiet=settings.quiet) as listen:
-        outcome = do(experiment, settings.db, options, listen)
+        outcome = do(experiment, settings.db, options, listen, lambda plan: _begin(settings, experiment, plan))
     _say(settings, experiment, outcome)
-    _leaderboard(settings, list(labels), outcome, as_json)
+    _leaderboard(settings, experiment, list(labels), outcome, as_json)
     click.get_current_context().exit(outcome.exit_code)
+
+
+def _begin(settings: Settings, experiment: ExperimentSpec, plan: Plan) -> None:
+    if not settings.quiet:
+        click.echo(f"{experiment.name} ({experiment.profile}): {plan.summary()}", err=True)
 
 
 def _say(settings: Settings, experiment: ExperimentSpec, outcome: Outcome) -> None:
@@ -83,16 +89,18 @@ def _tracebacks(settings: Settings, outcome: Outcome) -> None:
                 click.echo(store.attempts(result.run_id)[-1].traceback or "", err=True)
 
 
-def _leaderboard(settings: Settings, run_ids: list[str], outcome: Outcome, as_json: bool) -> None:
+def _leaderboard(
+    settings: Settings, experiment: ExperimentSpec, run_ids: list[str], outcome: Outcome, as_json: bool
+) -> None:
     from harness.report.leaderboard import leaderboards
     from harness.report.render import render
     from harness.store.store import open_store
 
     with open_store(settings.db, read_only=True) as store:
-        boards = leaderboards(store, run_ids=run_ids)
+        boards = leaderboards(store, experiment=experiment.name, run_ids=run_ids)
     if as_json:
         runs = [vars(result) for result in outcome.results]
         board = boards[0].to_json() if boards else None
         print_json({"plan": outcome.plan.summary(), "runs": runs, "leaderboard": board})
     elif boards:
-        click.echo(render(boards, "table"))
+        click.echo(render(boards, "table"), nl=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,6 +10,8 @@ import click
 from harness.cli.main import Settings
 from harness.cli.options import as_json, load, print_json
 from harness.errors import Problem, SpecError
+from harness.paths import builtin_dir
+from harness.spec.experiment import ExperimentSpec
 
 
 @click.command()
@@ -47,7 +50,17 @@ def _problems(settings: Settings, spec: str, profile: str | None) -> list[Proble
     found: dict[Problem, None] = {}
     for name in names:
         try:
-            load(settings, spec, name)
+            found.update(dict.fromkeys(_class_problems(load(settings, spec, name))))
         except SpecError as error:
             found.update(dict.fromkeys(error.problems))
     return list(found)
+
+
+def _class_problems(experiment: ExperimentSpec) -> Iterator[Problem]:
+    """What is wrong with the classes of methods that are not built in; theirs are tested."""
+    from harness.pipeline.classes import class_problems
+    from harness.spec.entries import methods_of
+
+    for method in methods_of(experiment.file.adapters, experiment.methods):
+        if not Path(method.file).resolve().is_relative_to(builtin_dir("adapters")):
+            yield from class_problems(method)

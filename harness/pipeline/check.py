@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.catalog.models import model_entry
 from harness.errors import RunError
+from harness.pipeline.classes import class_faults, hushed, told
 from harness.spec.identity import canonical
 from harness.spec.run import RunSpec
 
@@ -27,7 +28,8 @@ class Counted:
 def count(runs: Sequence[RunSpec]) -> dict[str, Counted]:
     """The parameters of each run by run_id, each method on each architecture counted once."""
     known: dict[str, Counted] = {}
-    return {run.run_id: known.setdefault(_shape(run), _counted(run, known)) for run in runs}
+    with hushed():
+        return {run.run_id: known.setdefault(_shape(run), _counted(run, known)) for run in runs}
 
 
 def _shape(run: RunSpec) -> str:
@@ -37,6 +39,8 @@ def _shape(run: RunSpec) -> str:
 def _counted(run: RunSpec, known: dict[str, Counted]) -> Counted:
     if (shape := _shape(run)) in known:
         return known[shape]
+    if faults := [message for _, message in class_faults(run.adapter)]:
+        return Counted(problem="; ".join(faults))
     config = model_entry(run.model.name, run.model.revision).config
     if config is None:
         return Counted()
@@ -45,5 +49,12 @@ def _counted(run: RunSpec, known: dict[str, Counted]) -> Counted:
     try:
         found = count_parameters(config, run.adapter)
     except RunError as error:
-        return Counted(problem=str(error))
+        return Counted(problem=_first_line(str(error)))
+    except Exception as error:  # noqa: BLE001 - a method's or a configuration's own code
+        return Counted(problem=f"{run.adapter.method} on {run.model.name}: {told(error)}")
     return Counted(found.trainable, found.base, found.percent)
+
+
+def _first_line(message: str) -> str:
+    """A message without the trace that some libraries append to it."""
+    return message.strip().partition("\n")[0]

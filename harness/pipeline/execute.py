@@ -135,8 +135,8 @@ def _model(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
         work.store.record_training(work.claim, run.train_id, TrainResult(0.0, 0, 0, None, 0, size, 0.0))
         return base
     state = work.store.states([run.run_id])[run.run_id]
-    if adapter_kept(run, state):
-        model: PreTrainedModel | PeftModel = load_adapter(base, work.paths.adapter)
+    if adapter_kept(run, state.trained):
+        model: PreTrainedModel | PeftModel = load_adapter(base, work.paths.adapter, run.adapter)
     else:
         work.store.beat(work.claim, "train")
         work.emit({"event": "stage", "stage": "train"})

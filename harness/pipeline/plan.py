@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.paths import RunPaths, home
-from harness.pipeline.prerequisites import obstacles
+from harness.pipeline.prerequisites import Obstacle, obstacles
 from harness.pipeline.workers import is_gone
 from harness.spec.run import RunSpec
 from harness.store.records import RunState
@@ -22,7 +22,8 @@ class PlannedRun:
 
     action: `train` (and score), `score` a kept adapter or the bare base, `reuse` what is recorded, or
     `blocked`; blocked_by: `prerequisite` (the user's to mend), `failure` (an earlier attempt's; it is tried
-    again on demand), `worker` (another worker is at it); tasks: those without a score.
+    again on demand), `worker` (another worker is at it), `method` (it does not fit its model: see
+    pipeline.check); obstacles: the prerequisites; tasks: those without a score.
     """
 
     run: RunSpec
@@ -30,8 +31,9 @@ class PlannedRun:
     action: Action
     reason: str
     tasks: tuple[str, ...]
-    blocked_by: Literal["prerequisite", "failure", "worker"] | None = None
+    blocked_by: Literal["prerequisite", "failure", "worker", "method"] | None = None
     state: RunState | None = None
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,17 @@ class Plan:
 def plan(runs: Sequence[RunSpec], store: Store | None, retry_failed: bool = False) -> Plan:
     """Compares the runs with what is recorded. `store` None: nothing is recorded yet."""
     states = store.states([run.run_id for run in runs]) if store else {}
-    return Plan(tuple(_trained_once([_planned(run, states.get(run.run_id), retry_failed) for run in runs])))
+    trained = store.trainings([run.train_id for run in runs]) if store else {}
+    planned = [_planned(run, states.get(run.run_id), run.train_id in trained, retry_failed) for run in runs]
+    return Plan(tuple(_trained_once(planned)))
 
 
 def _trained_once(planned: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
     """Of runs that differ in scoring only, the first trains the adapter that the others score."""
     first: dict[str, str] = {}
     for each in planned:
-        shared = each.action == "train" and each.run.adapter.trains == "adapter"
+        kept = each.run.adapter.trains == "adapter" or each.run.keep
+        shared = each.action == "train" and kept
         owner = first.setdefault(each.run.train_id, each.run.run_id) if shared else each.run.run_id
         if owner == each.run.run_id:
             yield each
@@ -73,12 +78,14 @@ def _trained_once(planned: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
             yield replace(each, action="score", reason=f"shares adapter {each.run.train_id} with run {owner}")
 
 
-def _planned(run: RunSpec, state: RunState | None, retry_failed: bool) -> PlannedRun:
+def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: bool) -> PlannedRun:
     status = state.status if state else "pending"
     missing = tuple(task for task in run.tasks if not state or task not in state.scored)
 
-    def planned(action: Action, reason: str, blocked_by: str | None = None) -> PlannedRun:
-        return PlannedRun(run, status, action, reason, missing, blocked_by, state)  # type: ignore[arg-type]
+    def planned(
+        action: Action, reason: str, blocked_by: str | None = None, found: Sequence[Obstacle] = ()
+    ) -> PlannedRun:
+        return PlannedRun(run, status, action, reason, missing, blocked_by, state, tuple(found))  # type: ignore[arg-type]
 
     if not missing:
         return planned("reuse", "every task has its score")
@@ -86,26 +93,25 @@ def _planned(run: RunSpec, state: RunState | None, retry_failed: bool) -> Planne
         return planned("blocked", f"{state.worker} is at it", "worker")
     if state and state.status == "failed" and not retry_failed:
         return planned("blocked", f"failed ({state.kind}): {state.error}; --retry-failed tries again", "failure")
-    action, reason = _work(run, state, missing)
+    action, reason = _work(run, state, trained, missing)
     if found := obstacles(run, missing, training=action == "train"):
-        return planned("blocked", "; ".join(found), "prerequisite")
+        return planned("blocked", "; ".join(obstacle.message for obstacle in found), "prerequisite", found)
     return planned(action, reason)
 
 
-def _work(run: RunSpec, state: RunState | None, missing: tuple[str, ...]) -> tuple[Action, str]:
+def _work(run: RunSpec, state: RunState | None, trained: bool, missing: tuple[str, ...]) -> tuple[Action, str]:
     asked = "no score yet" if len(missing) == len(run.tasks) else f"no score for {', '.join(missing)}"
     if run.adapter.trains == "nothing":
         return "score", asked
-    if adapter_kept(run, state):
+    if adapter_kept(run, trained):
         return "score", f"adapter {run.train_id} is kept; {asked}"
-    if state and state.trained:
+    if trained:
         return "train", f"{asked}, and the trained weights are not kept"
     if state and state.status == "failed":
         return "train", f"failed before ({state.kind})"
     return "train", "interrupted before" if state and state.attempts else "not trained yet"
 
 
-def adapter_kept(run: RunSpec, state: RunState | None) -> bool:
-    """Whether the run's adapter was trained and its weights still lie in `home()`."""
-    trained = run.adapter.trains == "adapter" and state is not None and state.trained
-    return trained and RunPaths(home(), run.train_id, run.run_id).adapter.is_dir()
+def adapter_kept(run: RunSpec, trained: bool) -> bool:
+    """Whether the run's weights, once trained, still lie in `home()`."""
+    return trained and run.adapter.trains != "nothing" and RunPaths(home(), run.train_id, run.run_id).adapter.is_dir()

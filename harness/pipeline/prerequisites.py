@@ -2,41 +2,90 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.catalog.data import data_sets
 from harness.catalog.models import ModelEntry, fetch_config, model_entry
 from harness.catalog.tasks import tasks, tasks_in
-from harness.errors import HarnessError, PrerequisiteError
+from harness.errors import HarnessError, NotFoundError, PrerequisiteError
+from harness.paths import PACKAGE
 from harness.spec.run import RunSpec, SourceRef
 
+WEIGHTS = (".safetensors", ".bin", ".gguf")
+TOKENIZERS = ("tokenizer", "vocab", "spiece", "sentencepiece")
 
-def obstacles(run: RunSpec, missing: Sequence[str], training: bool = True) -> list[str]:
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Something that is missing here, and the field of the experiment that asks for it."""
+
+    field: str
+    message: str
+
+
+def obstacles(run: RunSpec, missing: Sequence[str], training: bool = True) -> list[Obstacle]:
     """Everything that stands in the way of training the run (if it must) and scoring its missing tasks."""
     found = list(_model_obstacles(run))
     if training:
-        found += [*_optimizer_obstacles(run), *_data_obstacles(run)]
-    return [*found, *_task_obstacles(run, missing)]
+        found += [*_full_obstacles(run), *_optimizer_obstacles(run), *_data_obstacles(run)]
+    return list(dict.fromkeys([*found, *_task_obstacles(run, missing)]))
 
 
-def _model_obstacles(run: RunSpec) -> Iterator[str]:
-    entry = model_entry(run.model.name, run.model.revision)
+def _model_obstacles(run: RunSpec) -> Iterator[Obstacle]:
+    try:
+        entry = model_entry(run.model.name, run.model.revision)
+    except NotFoundError as error:  # a directory that was there when the run was planned
+        yield Obstacle("base.model", str(error))
+        return
     for package in entry.requires:
         if not _installed(package):
-            yield f"{entry.name} needs the package {package}: pip install {' '.join(entry.requires)}"
+            needed = f"{entry.name} needs the package {package}: pip install {' '.join(entry.requires)}"
+            yield Obstacle("base.model", needed)
     if run.model.quantization != "none" and not _installed("bitsandbytes"):
-        yield f"quantization {run.model.quantization} needs bitsandbytes: pip install bitsandbytes"
+        needed = f"quantization {run.model.quantization} needs bitsandbytes: pip install bitsandbytes"
+        yield Obstacle("base.quantization", needed)
     if entry.config is None and entry.source == "hub":
-        yield f"the configuration of {entry.name} could not be fetched; is the name right, are you online?"
+        unknown = f"the configuration of {entry.name} could not be fetched; is the name right, are you online?"
+        yield Obstacle("base.model", unknown)
+    if entry.source == "local":
+        yield from _directory_obstacles(Path(entry.location))
+    folder = {"local": Path(entry.location), "embedded": PACKAGE / "catalog" / entry.location}.get(entry.source)
+    if folder and "{{ chat }}" in run.prompt.score and not _has_chat_template(folder):
+        yield Obstacle("prompt", f"{run.prompt.name} needs a tokenizer with a chat template; {entry.name}'s has none")
 
 
-def _optimizer_obstacles(run: RunSpec) -> Iterator[str]:
+def _has_chat_template(folder: Path) -> bool:
+    settings = folder / "tokenizer_config.json"
+    written = settings.is_file() and "chat_template" in settings.read_text(encoding="utf-8", errors="replace")
+    return written or any(folder.glob("chat_template*"))
+
+
+def _directory_obstacles(folder: Path) -> Iterator[Obstacle]:
+    """A model's directory without what `save_pretrained` of model and tokenizer write."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    if not any(path.suffix in WEIGHTS for path in files):
+        yield Obstacle("base.model", f"{folder} holds no weights ({', '.join(WEIGHTS)})")
+    if not any(path.name.startswith(TOKENIZERS) or path.suffix == ".model" for path in files):
+        yield Obstacle("base.model", f"{folder} holds no tokenizer; save it there with its save_pretrained")
+
+
+def _full_obstacles(run: RunSpec) -> Iterator[Obstacle]:
+    """A base whose weights are held in a form that can't be trained as a whole."""
+    held = {"base.quantization": run.model.quantization, "base.dtype": run.model.dtype}
+    for field, form in held.items() if run.adapter.trains == "all" else ():
+        if form in ("int8", "nf4", "float16"):
+            yield Obstacle(field, f"{run.adapter.method} trains all weights, which it can't in {form}")
+
+
+def _optimizer_obstacles(run: RunSpec) -> Iterator[Obstacle]:
     optimizer = run.train.optimizer if run.train else ""
     if ("8bit" in optimizer or "paged" in optimizer) and not _installed("bitsandbytes"):
-        yield f"optimizer {optimizer} needs bitsandbytes: pip install bitsandbytes"
+        yield Obstacle("train.optimizer", f"optimizer {optimizer} needs bitsandbytes: pip install bitsandbytes")
 
 
 def _installed(package: str) -> bool:
@@ -46,23 +95,23 @@ def _installed(package: str) -> bool:
         return False
 
 
-def _data_obstacles(run: RunSpec) -> Iterator[str]:
+def _data_obstacles(run: RunSpec) -> Iterator[Obstacle]:
     for source in run.data.sources if run.data else ():
         try:
             _check_source(source)
         except HarnessError as error:
-            yield f"training data: {error}"
+            yield Obstacle("data.train", f"training data: {error}")
 
 
 def _check_source(source: SourceRef) -> None:
     if source.kind == "catalog":
         known = {file.file: file for entry in data_sets().values() for file in entry.files}
         known[source.location].check()
-    elif source.kind == "path" and not Path(source.location).is_file():
+    elif source.kind == "path" and not os.path.isfile(source.location):
         raise PrerequisiteError(f"{source.location} is not there")
 
 
-def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[str]:
+def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[Obstacle]:
     known = tasks() | (tasks_in(Path(run.score.tasks_path)) if run.score.tasks_path else {})
     for name in missing:
         file = known[name].file if name in known else None
@@ -70,7 +119,7 @@ def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[str]:
             if file is not None:
                 file.check()
         except HarnessError as error:
-            yield f"test data of {name}: {error}"
+            yield Obstacle("tasks", f"test data of {name}: {error}")
 
 
 def fetch_configs(names: Sequence[tuple[str, str | None]]) -> None:

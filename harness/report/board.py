@@ -80,6 +80,10 @@ class Leaderboard:
             plain["run_ids"] = " ".join(row.run_ids)
             yield {name: plain[name] for name in self.columns()}
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The records, so that `pandas.DataFrame(board)` is one line a row."""
+        return self.records()
+
     def to_dataframe(self) -> pandas.DataFrame:
         """One line a row. Needs pandas."""
         import pandas

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from harness.errors import StoreError
+from harness.paths import RunPaths, home
 from harness.pipeline.execute import Result
 from harness.schedule.executor import Listener
 from harness.schedule.worker import work_through
@@ -60,10 +62,10 @@ class Local:
         slot = self._slots[0]
         self._start(slot)
         assert slot.connection is not None
-        slot.connection.send(("check", list(runs)))
         try:
+            slot.connection.send(("check", list(runs)))
             return slot.connection.recv()[1]
-        except EOFError:
+        except (EOFError, OSError):  # dead: whatever killed it will tell as its run fails
             self._end(slot)
             return {}
 
@@ -98,7 +100,8 @@ class Local:
         self._start(slot)
         assert slot.connection is not None
         slot.run, slot.base, slot.claim = run, run.model, None
-        slot.connection.send(run)
+        with suppress(OSError):  # dead already: that is heard when it is asked for news
+            slot.connection.send(run)
         listen(slot.number, run, {"event": "begin"})
 
     def _hear(self, slot: Slot, listen: Listener) -> Result | None:
@@ -130,6 +133,7 @@ class Local:
         message = f"the worker was killed by signal {-code}" if code < 0 else f"the worker ended with exit code {code}"
         if code == -9:
             message += " (was memory short?)"
+        message += f"; see {RunPaths(home(), slot.run.train_id, slot.run.run_id).log}"
         if slot.claim is not None:
             with suppress(StoreError):  # taken over by another worker meanwhile: theirs to say how it ends
                 self._store.fail(slot.claim, "crashed", message, "", {})
@@ -141,7 +145,7 @@ class Local:
             return
         ours, theirs = self._context.Pipe()
         arguments = (theirs, self._store.url, self._threads, self._stop)
-        with _environment(slot.environment):
+        with _environment(slot.environment), _deaf():
             slot.process = self._context.Process(target=work_through, args=arguments, daemon=True)
             slot.process.start()
         theirs.close()
@@ -173,6 +177,16 @@ def _ready(slots: Sequence[Slot]) -> Iterator[Slot]:
     """The slots from which there is something to hear, a worker's end included."""
     heard = wait([slot.connection for slot in slots if slot.connection is not None], timeout=1.0)
     return (slot for slot in slots if slot.connection in heard)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that is begun here hears no Ctrl-C and no SIGTERM, not even before it can say so; we hear it later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -120,7 +120,8 @@ class Display:
         from rich.progress import Progress as Bars
 
         self.narrator = Narrator(labels)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn(compact=True))
+        words = TextColumn("{task.description}", markup=False)  # a label is the user's text
+        columns = (words, BarColumn(bar_width=20), TimeRemainingColumn(compact=True))
         self.bars = Bars(*columns, console=Console(stderr=True), transient=True)
         self.tasks: dict[int, Any] = {}
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from types import FrameType
 from typing import Literal
 
-from harness.errors import PrerequisiteError
-from harness.paths import database_url
+from harness.errors import PrerequisiteError, Problem
+from harness.located import Path_
+from harness.paths import database_url, home
 from harness.pipeline.execute import Result
-from harness.pipeline.plan import Plan, PlannedRun, plan
+from harness.pipeline.plan import Plan, plan
 from harness.pipeline.prerequisites import fetch_configs
 from harness.schedule.executor import Executor, InProcess, Listener
 from harness.schedule.local import Local
@@ -107,26 +109,62 @@ def _entry(point: Point) -> Entry:
 
 
 def run(
-    experiment: ExperimentSpec, db: str | None = None, options: Options = Options(), listen: Listener = ignore
+    experiment: ExperimentSpec,
+    db: str | None = None,
+    options: Options = Options(),
+    listen: Listener = ignore,
+    begin: Callable[[Plan], object] = lambda plan: None,
 ) -> Outcome:
     """Does what is missing of an experiment and records it.
 
-    Raises PrerequisiteError, before any weight is loaded, with everything that blocks a run.
+    begin: told of the plan before anything is done. Raises PrerequisiteError, before any weight is loaded, with
+    everything that blocks a run.
     """
     with_configs(experiment)
     with open_store(database_url(db)) as store:
         register(store, experiment, points(experiment))
         chosen = selected(experiment, options.only)
         found = plan([point.run for point in chosen], store, options.retry_failed)
-        _refuse_blocked([f"{p.run.run_id}: {p.reason}" for p in found.blocked_by("prerequisite")])
-        todo = found.of("train", "score")
+        _refuse(obstacle_problems(experiment, found))
+        todo = [planned.run for planned in found.of("train", "score")]
         if not todo:
+            begin(found)
             return Outcome(found, (), False)
+        _check_home()
         executor = _executor(store, options)
         try:
-            return _work(executor, found, todo, listen)
+            with _soft_stop(executor) as stopped:
+                begin(found)
+                problems = executor.check(todo)
+                places = {point.run.run_id: point.place for point in chosen}
+                _refuse([experiment.located.problem(places[run_id], problem) for run_id, problem in problems.items()])
+                results = executor.work(todo, listen)
+            return Outcome(found, tuple(results), bool(stopped))
         finally:
             executor.close()
+
+
+def obstacle_problems(experiment: ExperimentSpec, found: Plan) -> list[Problem]:
+    """What is missing for the blocked runs of a plan, each once, where the experiment asks for it."""
+    asked = dict.fromkeys(obstacle for planned in found.runs for obstacle in planned.obstacles)
+    return [experiment.located.problem(_place_of(obstacle.field, experiment), obstacle.message) for obstacle in asked]
+
+
+def _place_of(field: str, experiment: ExperimentSpec) -> Path_:
+    """Where a field is set: by the matrix, where that has it."""
+    axis = ("matrix", field)
+    return axis if axis in experiment.located.marks else tuple(field.split("."))
+
+
+def _check_home() -> None:
+    """Raises PrerequisiteError where nothing can be kept."""
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PrerequisiteError(f"{folder} can't be made: {error.strerror}; point $HARNESS_HOME elsewhere") from None
+    if not os.access(folder, os.W_OK):
+        raise PrerequisiteError(f"{folder} can't be written to; point $HARNESS_HOME elsewhere")
 
 
 def _executor(store: Store, options: Options) -> Executor:
@@ -135,17 +173,9 @@ def _executor(store: Store, options: Options) -> Executor:
     return Local(store, options.workers, options.fail_fast)
 
 
-def _refuse_blocked(reasons: Sequence[str]) -> None:
-    if reasons:
-        raise PrerequisiteError("\n".join(dict.fromkeys(reasons)))
-
-
-def _work(executor: Executor, found: Plan, todo: Sequence[PlannedRun], listen: Listener) -> Outcome:
-    problems = executor.check([planned.run for planned in todo])
-    _refuse_blocked([f"{run_id}: {problem}" for run_id, problem in problems.items()])
-    with _soft_stop(executor) as stopped:
-        results = executor.work([planned.run for planned in todo], listen)
-    return Outcome(found, tuple(results), bool(stopped))
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise PrerequisiteError("\n".join(dict.fromkeys(map(str, problems))))
 
 
 @contextmanager

@@ -71,6 +71,7 @@ def work_through(connection: Connection, db: str, threads: int, stop: Any) -> No
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # blocked while this process began
     _quieten()
     with open_store(db) as store:
         runner = Runner(store, threads, stop)

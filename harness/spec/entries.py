@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from harness.adapters.catalogue import Catalogue
 from harness.adapters.method import Method
-from harness.adapters.params import check_param, multiple_problems
+from harness.adapters.param import check_param
+from harness.adapters.params import multiple_problems
 from harness.errors import NotFoundError, Problem, SpecError, nearest
 from harness.located import Located, Mark, Path_
 from harness.spec.problems import problems_of
@@ -32,7 +33,10 @@ def entry_problems(entry: Any, index: int, located: Located, methods: Catalogue)
 
 def _label_problems(entry: dict[str, Any], place: Path_, located: Located) -> list[Problem]:
     label = entry.get("label", "")
-    return [] if isinstance(label, str) else [located.problem((*place, "label"), f"must be a text, got {label!r}")]
+    if isinstance(label, str) and "\n" not in label:
+        return []
+    kind = "one line" if isinstance(label, str) else "a text"
+    return [located.problem((*place, "label"), f"must be {kind}, got {label!r}")]
 
 
 def _train_problems(entry: dict[str, Any], place: Path_, located: Located) -> list[Problem]:
@@ -58,7 +62,8 @@ def field_problems(model: type[BaseModel], located: Located, place: Path_, value
 def _mixed_problems(entry: dict[str, Any], place: Path_, located: Located, methods: Catalogue) -> list[Problem]:
     unknown = entry.keys() - {"mixed", *ENTRY_FIELDS}
     problems = [
-        located.problem((*place, key), f"unknown field, {nearest(key, {'mixed', *ENTRY_FIELDS})}") for key in unknown
+        located.problem((*place, key), f"is no field of a mixture, {nearest(key, {'mixed', *ENTRY_FIELDS})}")
+        for key in unknown
     ]
     parts = entry["mixed"]
     if not isinstance(parts, list) or len(parts) < 2:
@@ -97,7 +102,9 @@ def _method_problems(
         return list(error.problems)
     values = {key: value for key, value in entry.items() if key not in {"method", *extra}}
     found = [
-        problem for key, value in values.items() if (problem := _value_problem(method, key, value, place, located))
+        problem
+        for key, value in values.items()
+        if (problem := _value_problem(method, key, value, place, located, extra))
     ]
     if not found:
         wrong = multiple_problems(method, values)
@@ -111,9 +118,13 @@ def method_file_problems(method: Method) -> list[Problem]:
     return field_problems(TrainSpec, Located({"train": method.train}, marks), ("train",), method.train)
 
 
-def _value_problem(method: Method, key: str, value: Any, place: Path_, located: Located) -> Problem | None:
+def _value_problem(
+    method: Method, key: str, value: Any, place: Path_, located: Located, extra: set[str]
+) -> Problem | None:
     if key not in method.params:
-        allowed = {*method.params, *ENTRY_FIELDS, "method"}
+        if key in ENTRY_FIELDS - extra:
+            return located.problem((*place, key), "belongs beside `mixed`, not to a part of it")
+        allowed = {*method.params, *extra, "method"}
         return located.problem((*place, key), f"{method.method} has no such parameter, {nearest(key, allowed)}")
     message = check_param(method.params[key], value, method.params)
     return located.problem((*place, key), message) if message else None

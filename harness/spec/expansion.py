@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.adapters.method import Method
+from harness.adapters.params import multiple_problems
 from harness.errors import NotFoundError, Problem
 from harness.located import Located, Path_
 from harness.spec.entries import parts_of
@@ -39,12 +40,14 @@ Found = TypeVar("Found")
 class Point:
     """A run as an experiment sees it.
 
-    label: how its row is called; departures: where its hyper-parameters differ from the experiment's recipe.
+    label: how its row is called; departures: where its hyper-parameters differ from the experiment's recipe;
+    place: the entry of the experiment's document that asks for it.
     """
 
     run: RunSpec
     label: str
     departures: tuple[str, ...] = ()
+    place: Path_ = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Expansion:
                 choice = assignment.get(problem.field)
                 name = problem.field.partition(".")[2]
                 at = choice.place if choice else (*place, *name.split(".")) if name else place
-                self.problems.append(self.experiment.located.problem(at, problem.message))
+                self._problem(at, problem.message)
             return None
 
     def _prompt(self, assignment: Assignment) -> str:
@@ -150,7 +153,7 @@ class Expansion:
         train = self._train(own, entry.get("train") or {}, (*place, "train"), assignment)
         model = self._resolved(resolve_model, settings.base, _at("base.model", assignment))
         data = self._resolved(resolve_data, settings.data, _at("data.train", assignment))
-        if train is None or model is None or data is None:
+        if train is None or model is None or data is None or self._multiples_fail(entry, place, assignment):
             return None
         reference, known = model
         architecture = (known.config or {}).get("model_type")
@@ -171,7 +174,23 @@ class Expansion:
             keep=self.experiment.file.keep,
             tasks=self.experiment.tasks,
         )
-        return Point(run, str(entry.get("label") or ""), _departures(train, settings.recipe) if trained else ())
+        departures = _departures(train, settings.recipe) if trained else ()
+        return Point(run, str(entry.get("label") or ""), departures, place)
+
+    def _problem(self, place: Path_, message: str) -> None:
+        self.problems.append(self.experiment.located.problem(place, message))
+
+    def _multiples_fail(self, entry: dict[str, Any], place: Path_, assignment: Assignment) -> bool:
+        """Whether a multiple, such as a matrix's `2r`, comes out wrong for this entry."""
+        before = len(self.problems)
+        for part in parts_of(entry):
+            method = self._method(part)
+            given = {name: value for name, value in part.items() if name in method.params}
+            for name, message in multiple_problems(method, given).items():
+                axis = f"adapter.{name}"
+                at = assignment[axis].place if axis in assignment else (*place, name)
+                self._problem(at, f"{message} ({method.method})")
+        return len(self.problems) > before
 
     def _resolved(self, function: Callable[[Any], Found], spec: Any, place: Path_) -> Found | None:
         if (function, spec) not in self._known:
@@ -182,7 +201,7 @@ class Expansion:
         try:
             return function()
         except (NotFoundError, ValueError) as error:
-            self.problems.append(self.experiment.located.problem(place, str(error)))
+            self._problem(place, str(error))
             return None
 
 

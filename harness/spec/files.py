@@ -23,7 +23,7 @@ def find_experiment(path: Path) -> Path:
     """
     builtin = builtin_dir("experiments")
     for candidate in (path, builtin / path.name, builtin / f"{path.name}.yaml"):
-        if candidate.is_file() and (candidate == path or path.parent in (Path(), Path("experiments"))):
+        if os.path.isfile(candidate) and (candidate == path or path.parent in (Path(), Path("experiments"))):
             return candidate
     names = [found.name for folder in (path.parent, builtin) for found in folder.glob("*.yaml")]
     raise SpecError([Problem(str(path), 0, "", f"no such experiment, {nearest(path.name, names)}")])
@@ -49,7 +49,7 @@ def _check_profiles(located: Located, problems: list[Problem]) -> None:
     profiles = located.data.get("profiles")
     if not isinstance(profiles, (dict, type(None))):
         problems.append(located.problem(("profiles",), f"must be a mapping of profiles, got {profiles!r}"))
-        del located.data["profiles"]
+        located.data["profiles"] = {}
         return
     for name, block in (profiles or {}).items():
         if not isinstance(block, (dict, type(None))):
@@ -102,13 +102,13 @@ def _parents(
 def _target(name: str, path: Path) -> Path:
     """The file that `path` means by `name`: beside it, else the built-in fragment of that name."""
     target = (path.parent / name).resolve()
-    if not target.is_file() and (builtin_dir("experiments") / name).is_file():
+    if not os.path.isfile(target) and os.path.isfile(builtin_dir("experiments") / name):
         target = (builtin_dir("experiments") / name).resolve()
     return target
 
 
 def _parent_problem(name: str, target: Path, path: Path, chain: tuple[Path, ...]) -> str | None:
-    if not target.is_file():
+    if not os.path.isfile(target):
         return f"no such file {name!r}, {nearest(name, [found.name for found in path.parent.glob('*.yaml')])}"
     if target in (*chain, path.resolve()):
         return f"{name} extends this file in turn: a cycle"
@@ -121,15 +121,15 @@ def shown(path: Path) -> str:
     return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(path)
 
 
-def with_profile(located: Located, name: str, path: Path) -> Located:
-    """The document with the profile of this name laid over it."""
+def with_profile(located: Located, name: str, path: Path, problems: list[Problem]) -> Located:
+    """The document with the profile of this name laid over it; that there is none is added to `problems`."""
     profiles = located.data.pop("profiles", None) or {}
     if name not in profiles:
-        if name == PAPER:
-            return located
-        line = located.mark(("profiles",)).line if profiles else 0
-        message = f"unknown profile {name!r}, {nearest(name, {PAPER, *profiles})}"
-        raise SpecError([Problem(shown(path), line, "profiles", message)])
+        if name != PAPER:
+            line = located.mark(("profiles",)).line if profiles else 1
+            message = f"unknown profile {name!r}, {nearest(name, {PAPER, *profiles})}"
+            problems.append(Problem(shown(path), line, "profiles", message))
+        return located
     place = ("profiles", name)
     marks = {mark[2:]: at for mark, at in located.marks.items() if mark[:2] == place and len(mark) > 2}
     return merge(located, Located(profiles[name], marks))
@@ -143,5 +143,5 @@ def profiles_of(path: Path) -> list[str]:
 
 def question_of(path: Path) -> str:
     """The question that the first comment line of the file asks."""
-    first = path.read_text(encoding="utf-8").lstrip().splitlines()[0]
+    first = path.read_text(encoding="utf-8-sig").lstrip().splitlines()[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""

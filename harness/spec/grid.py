@@ -22,6 +22,9 @@ def points(experiment: ExperimentSpec) -> tuple[Point, ...]:
     expansion, found = Expansion(experiment), dict[str, Point]()
     for point in expansion.points():
         found.setdefault(point.run.run_id, point)
+    if not found and not expansion.problems:
+        message = "excludes every run of the experiment"
+        expansion.problems.append(experiment.located.problem(("matrix", "exclude"), message))
     if expansion.problems:
         raise SpecError(expansion.problems)
     return labelled(tuple(found.values()), experiment)

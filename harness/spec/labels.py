@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.spec.run import AdapterRef, RunSpec
+from harness.spec.run import AdapterRef, Decoding, RunSpec
 
 if TYPE_CHECKING:
     from harness.spec.expansion import Point
@@ -52,11 +52,22 @@ def _facts(run: RunSpec) -> dict[str, Any]:
     for part in run.adapter.parts or (run.adapter,):
         for key, value in part.params.items():
             facts[key] = f"{facts[key]}/{value}" if key in facts else _short(value)
-    for section in ("data", "train", "score"):
-        values = getattr(run, section)
-        if values is not None:
-            facts |= {f"{section}.{key}": _short(value) for key, value in values.model_dump().items()}
-    return facts | {"base.model": run.model.name, "base.dtype": run.model.dtype}
+    if run.data is not None:
+        data = run.data
+        facts |= {"data.train": data.name, "data.fraction": _short(data.fraction)}
+        facts |= {"data.limit": data.limit, "data.validation": data.validation}
+    if run.train is not None:
+        facts |= {f"train.{key}": _short(value) for key, value in run.train.model_dump().items()}
+    facts |= {"score.decoding": _decoding(run.score.decoding), "score.limit": run.score.limit}
+    model = {"base.model": run.model.name, "base.revision": run.model.revision, "base.dtype": run.model.dtype}
+    return facts | model | {"base.quantization": run.model.quantization, "prompt": run.prompt.name}
+
+
+def _decoding(decoding: Decoding) -> str:
+    if decoding.sample is not None:
+        sample = decoding.sample
+        return f"sampled({sample.temperature:g}, {sample.top_p:g}, {sample.top_k})"
+    return "greedy" if decoding.beams == 1 else f"{decoding.beams} beams"
 
 
 def _short(value: Any) -> Any:

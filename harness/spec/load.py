@@ -41,7 +41,7 @@ def load_experiment(
     problems: list[Problem] = []
     changes = assignments(overrides, problems)
     make_absolute(changes.data, Path())
-    located = merge(with_profile(read_extended(file, problems), profile, file), changes)
+    located = merge(with_profile(read_extended(file, problems), profile, file, problems), changes)
     experiment = _checked(located, changes, definitions or find_methods(), profile, file, problems)
     points(experiment)
     return experiment

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from harness.adapters.method import Method
-from harness.adapters.params import check_param
+from harness.adapters.param import check_param
 from harness.errors import Problem, nearest
 from harness.located import Located, Path_
 from harness.spec.entries import field_problems
@@ -44,7 +44,21 @@ def axis_problems(located: Located, methods: Sequence[Method]) -> list[Problem]:
             problems += _exclude_problems(values, located, params)
         else:
             problems += _axis_problem(key, values, ("matrix", key), located, params)
+    problems += _repeated_axes(matrix, located)
     return problems or _value_problems(matrix, located, methods)
+
+
+def _repeated_axes(matrix: dict[str, Any], located: Located) -> list[Problem]:
+    """A field can't be two axes: the later one would silently win."""
+    groups = matrix.get("zip")
+    problems, seen = [], set(matrix)
+    for index, group in enumerate(groups if isinstance(groups, list) else ()):
+        keys = set(group) if isinstance(group, dict) else set()
+        problems += [
+            located.problem(("matrix", "zip", index, key), "is an axis already") for key in sorted(keys & seen)
+        ]
+        seen |= keys
+    return problems
 
 
 def _value_problems(matrix: dict[str, Any], located: Located, methods: Sequence[Method]) -> list[Problem]:
@@ -94,6 +108,8 @@ def _zip_problems(groups: Any, located: Located, params: set[str]) -> list[Probl
     for index, group in enumerate(groups):
         here: Path_ = ("matrix", "zip", index)
         found = [p for key, values in group.items() for p in _axis_problem(key, values, (*here, key), located, params)]
+        if not group:
+            found.append(located.problem(here, "must not be empty"))
         lengths = {key: len(values) for key, values in group.items() if isinstance(values, list)}
         if not found and len(set(lengths.values())) > 1:
             found.append(located.problem(here, f"needs lists of one length, got {lengths}"))
@@ -105,7 +121,12 @@ def _exclude_problems(rules: Any, located: Located, params: set[str]) -> list[Pr
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         return [located.problem(("matrix", "exclude"), f"must be a list of mappings, got {rules!r}")]
     allowed = AXES | {f"adapter.{name}" for name in params} | {"adapter.method", "adapter.label", "seed"}
-    return [
+    empty = [
+        located.problem(("matrix", "exclude", index), "must not be empty: it would exclude everything")
+        for index, rule in enumerate(rules)
+        if not rule
+    ]
+    return empty + [
         located.problem(("matrix", "exclude", index, key), f"unknown field, {nearest(key, allowed)}")
         for index, rule in enumerate(rules)
         for key in rule

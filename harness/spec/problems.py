@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import Problem, nearest
 from harness.located import Located, Path_
+from harness.spec.schema import ExperimentFile
 
 KINDS = {
     "string_type": "must be a text",
@@ -76,13 +77,12 @@ def _place(loc: tuple[Any, ...], data: Any, under: Path_) -> tuple[Path_, str | 
 
 
 def _is_branch(part: Any) -> bool:
-    return str(part) in ("str", "list[str]") or str(part).endswith("Spec")
+    """Whether it names a branch of a union: `str`, `list[str]`, a specification, or one with a validator around it."""
+    return str(part) in ("str", "list[str]") or "Spec" in str(part)
 
 
 def _fits(branch: str, value: Any) -> bool:
-    return (
-        isinstance(value, dict) if branch.endswith("Spec") else isinstance(value, list) and branch.startswith("list")
-    )
+    return isinstance(value, dict) if "Spec" in branch else isinstance(value, list) and branch.startswith("list")
 
 
 def _at(data: Any, place: Path_) -> Any:
@@ -100,6 +100,8 @@ def _either(model: type[BaseModel], place: Path_) -> str:
 
 def _message(complaint: ErrorDetails, model: type[BaseModel], place: Path_) -> str:
     kind, context, got = complaint["type"], complaint.get("ctx", {}), complaint["input"]
+    if kind == "extra_forbidden" and place in (("extends",), ("profiles",)):
+        return "belongs at the top of a file"
     if kind == "extra_forbidden":
         return f"unknown field, {nearest(str(place[-1]), _fields_at(model, place[:-1]))}"
     if kind == "in_field":
@@ -119,7 +121,9 @@ def _message(complaint: ErrorDetails, model: type[BaseModel], place: Path_) -> s
 
 
 def _fields_at(model: type[BaseModel], place: Path_) -> Iterator[str]:
-    """The names of the fields of the mapping at `place`."""
+    """The names of the fields of the mapping at `place`, those that are gone once a file is read among them."""
+    if not place and model is ExperimentFile:
+        return iter((*ExperimentFile.model_fields, "extends", "profiles"))
     for part in place:
         if isinstance(part, str) and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation) or model

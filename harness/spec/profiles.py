@@ -17,10 +17,10 @@ def profile_departures(experiment: ExperimentSpec) -> list[str]:
     """`train.steps: 125 (paper: –)` for every setting in which this profile differs from `paper`."""
     if experiment.profile == PAPER and not experiment.overrides.data:
         return []
-    path = find_experiment(Path(experiment.path))
     try:
-        paper = with_profile(read_extended(path, []), PAPER, path).data
-    except SpecError:
+        path = find_experiment(Path(experiment.path))
+        paper = with_profile(read_extended(path, []), PAPER, path, []).data
+    except SpecError:  # changed since it was loaded
         return []
     ours, theirs = dict(_flat(experiment.located.data)), dict(_flat(paper))
     keys = dict.fromkeys((*theirs, *ours))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def _model(value: Any, folder: Path) -> Any:
     """A directory's absolute path; catalog names and hub ids stay as they are."""
     if not isinstance(value, str) or not value or value in model_names():
         return value
-    is_path = value.startswith(("./", "../", "~")) or (folder / value).is_dir()
+    is_path = value.startswith(("./", "../", "~")) or os.path.isdir(folder / value)
     return _absolute(value, folder) if is_path else value
 
 
@@ -47,4 +48,4 @@ def _source(value: Any, folder: Path) -> Any:
 
 
 def _absolute(value: str, folder: Path) -> str:
-    return str((folder / Path(value).expanduser()).resolve())
+    return str((folder / os.path.expanduser(value)).resolve())

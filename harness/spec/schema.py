@@ -11,7 +11,7 @@ from harness.catalog.data import FORMATS
 from harness.errors import nearest
 from harness.spec.run import Dtype, Quantization
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SCHEDULERS = (
     "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt", "cosine_with_restarts",
@@ -82,7 +82,9 @@ class DataSpec(Strict):
         1.0
     )
     limit: Annotated[Positive | None, Field(description="at most so many training examples")] = None
-    validation: Annotated[int, Field(ge=0, description="examples kept from training for the validation loss")] = 0
+    validation: Annotated[
+        int, Field(ge=0, lt=2**31, description="examples kept from training for the validation loss")
+    ] = 0
 
 
 class TrainSpec(Strict):
@@ -125,7 +127,7 @@ class SampleSpec(Strict):
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 50
+    top_k: Annotated[int, Field(ge=0, lt=2**31)] = 50
 
 
 def _defaults(value: Any) -> Any:
@@ -135,7 +137,7 @@ def _defaults(value: Any) -> Any:
 class DecodingSpec(Strict):
     """Beam search or sampling."""
 
-    beams: Annotated[int | None, Field(ge=1)] = None
+    beams: Positive | None = None
     sample: Annotated[SampleSpec | None, BeforeValidator(_defaults)] = None
 
     @model_validator(mode="after")

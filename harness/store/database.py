@@ -17,6 +17,11 @@ from harness.errors import StoreError
 SCHEMA = "0001"
 """The schema revision that this version reads and writes (harness/store/migrations/versions)."""
 BUSY_SECONDS = 30
+HINTS = {
+    "locked": "another process holds it",
+    "unable to open": "can't be opened or made; may its folder be written to?",
+}
+"""What SQLite means."""
 
 
 def engine_for(url: str, read_only: bool = False) -> Engine:
@@ -97,7 +102,7 @@ def translated(url: str) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        hint = "another process holds it" if "locked" in str(cause) else str(cause)
+        hint = next((hint for words, hint in HINTS.items() if words in str(cause)), str(cause))
         raise StoreError(f"{url}: {hint}") from error
 
 
@@ -108,8 +113,11 @@ def schema_of(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def check_schema(engine: Engine, url: str) -> bool:
-    """Whether the database has our schema; False for an empty one. Raises StoreError for any other."""
+def check_schema(engine: Engine, url: str, older: bool = False) -> bool:
+    """Whether the database has our schema (or, with `older`, an earlier one); False for an empty one.
+
+    Raises StoreError for any other, with the command that mends it.
+    """
     try:
         with engine.connect() as connection:
             found = schema_of(connection)
@@ -120,7 +128,7 @@ def check_schema(engine: Engine, url: str) -> bool:
         raise StoreError(f"{url} can't be opened: {cause}") from None
     except DBAPIError as error:
         raise StoreError(f"{url} is no results database: {error.orig}") from None
-    if found is None or found == SCHEMA:
+    if found is None or found == SCHEMA or (older and found < SCHEMA):
         return found is not None
     if found > SCHEMA:
         newer = f"newer than this version's {SCHEMA}: pip install --upgrade peft-harness"
@@ -141,6 +149,7 @@ def upgrade(engine: Engine) -> None:
     """
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -149,4 +158,7 @@ def upgrade(engine: Engine) -> None:
         if _foreign(connection, found) or (found or "") > SCHEMA:
             raise StoreError(f"a database of schema {found} can't be upgraded to {SCHEMA}; name another with --db")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError(f"a database of schema {found} can't be upgraded: {error}") from None

@@ -160,16 +160,15 @@ def open_store(url: str, read_only: bool = False) -> Store:
     Raises StoreError for a database of another schema (with the command that mends it), one that holds
     something else, or one that is not there to be read.
     """
-    if read_only and not exists(url):
-        raise StoreError(f"{url}: there is no such database yet; harness run makes it")
     # Looked at before it is opened for writing: a file that is not ours stays as it is.
-    reading = engine_for(url, read_only=True)
-    ours = exists(url) and check_schema(reading, url)
+    ours = exists(url)
     if read_only:
         if not ours:
-            raise StoreError(f"{url} is empty; harness run fills it")
-        return Store(reading, url)
-    reading.dispose()
+            path = sqlite_file(url)
+            there = path is None or path.is_file()
+            missing = f"{url} is empty; harness run fills it"
+            raise StoreError(missing if there else f"{url}: there is no such database yet; harness run makes it")
+        return Store(engine_for(url, read_only=True), url)
     engine = engine_for(url)
     if not ours:
         with translated(url):
@@ -177,10 +176,32 @@ def open_store(url: str, read_only: bool = False) -> Store:
     return Store(engine, url)
 
 
-def exists(url: str) -> bool:
-    """Whether a SQLite URL's file is there; a server's database always is.
+def upgrade_store(url: str) -> None:
+    """Brings a database, also one that is not there yet, to our schema.
 
-    Raises StoreError for what is no URL.
+    Raises StoreError for a newer schema and for what holds something else, of which no byte is changed.
     """
     path = sqlite_file(url)
-    return path is None or path.is_file()
+    if path is None or path.is_file():
+        reading = engine_for(url, read_only=True)
+        check_schema(reading, url, older=True)
+        reading.dispose()
+    engine = engine_for(url)
+    with translated(url):
+        upgrade(engine)
+    engine.dispose()
+
+
+def exists(url: str) -> bool:
+    """Whether anything was ever recorded there: the file of a SQLite URL is missing or empty where not.
+
+    Raises StoreError for what is no URL, and for a database that holds something else or another schema.
+    """
+    path = sqlite_file(url)
+    if path is not None and not path.is_file():
+        return False
+    engine = engine_for(url, read_only=True)
+    try:
+        return check_schema(engine, url)
+    finally:
+        engine.dispose()

@@ -87,3 +87,25 @@ def test_every_problem_is_told_at_its_line(problems):
 )
 def test_what_is_no_method(problems, head, message):
     assert problems(head=head) == [message]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("r: {default: 0}", "params.r.default: default must be at least 1, got 0"),
+        ("r: 0", "params.r: default must be at least 1, got 0"),
+        ("alpha: -2", "params.alpha: default must be above 0, got -2"),
+        ("x: {default: a, type: int}", "params.x.default: default must be a whole number, got 'a'"),
+        ("x: {default: 3, choices: [1, 2]}", "params.x.default: default unknown value 3, allowed: 1, 2"),
+        ("targets: QX", "params.targets: default knows the letters Q K V O G U D, got 'QX'"),
+        ("x: {default: 3, min: 5, max: 2}", "params.x.min: must be at most max 2, got 5"),
+        ("label: 3", "params.label: is a field of every adapter: call it otherwise"),
+    ],
+)
+def test_a_parameter_that_no_experiment_could_use(problems, params, message):
+    assert problems(f"params:\n  {params}\n") == [f"mine.yaml:4 {message}"]
+
+
+def test_a_mixture_is_no_method(problems):
+    head = "method: mixed\nconfig_class: a:B\n"
+    assert problems(head=head) == ["mine.yaml:1 method: is what a mixture is called: choose another name"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.adapters.params import check_param, multiple_problems, resolve_config, resolve_params
+from harness.adapters.param import check_param
+from harness.adapters.params import multiple_problems, resolve_config, resolve_params
 
 PARAMS = (
     "params:\n"
@@ -30,6 +31,9 @@ PARAMS = (
         ("alpha", "2r", None),
         ("alpha", "0.5 * r", None),
         ("alpha", 0, "must be above 0, got 0"),
+        ("alpha", 10**400, f"must be a number, got {10**400}"),
+        ("alpha", "2steps", "must be a number or a multiple such as 2r, got '2steps'"),
+        ("r", 2**31, f"must be a whole number, got {2**31}"),
         ("alpha", "2q", "must be a number or a multiple such as 2r, got '2q'"),
         ("dropout", 2, "must be at most 1, got 2"),
         ("dropout", float("nan"), "must be a number, got nan"),
@@ -58,6 +62,29 @@ def test_multiples_follow_what_they_multiply(method):
 
 def test_the_result_of_a_multiple_is_bounded_too(method):
     assert multiple_problems(method(PARAMS), {"alpha": "0r"}) == {"alpha": "must be above 0, got 0 from '0r'"}
+
+
+def test_a_multiple_follows_a_multiple(method):
+    found = method("params: {r: 4, alpha: 2r, gamma: 0.5alpha}\n")
+    assert resolve_params(found, {"r": 6}) == {"r": 6, "alpha": 12, "gamma": 6}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"r": "2alpha"}, {"r": "must be a multiple of a number, got '2alpha'"}),
+        ({"alpha": "2warm"}, {"alpha": "must be a multiple of a number, got '2warm'"}),
+        ({"alpha": "9" * 400 + "r"}, {"alpha": f"must be a finite number, got inf from '{'9' * 400}r'"}),
+    ],
+)
+def test_a_multiple_of_itself_of_the_steps_or_of_too_much(method, given, message):
+    assert multiple_problems(method(PARAMS), given) == message
+
+
+def test_what_has_no_type_of_its_own_is_positive_all_the_same(method):
+    params = method("params: {r: null, alpha: null}\n").params
+    assert check_param(params["r"], -1, params) == "must be at least 1, got -1"
+    assert check_param(params["alpha"], 0, params) == "must be above 0, got 0"
 
 
 def test_a_reference_that_stands_alone_keeps_its_type(method):

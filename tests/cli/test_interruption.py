@@ -18,10 +18,10 @@ LONG = EXPERIMENT.replace("steps: 4", "steps: 60, eval_steps: 5")
 PATIENCE = 180
 
 
-def begin(project: Project) -> subprocess.Popen[str]:
-    """Starts the command in a process group of its own, as a terminal does, and waits until it trains."""
+def start(project: Project) -> subprocess.Popen[str]:
+    """Starts the command in a process group of its own, as a terminal does."""
     project.write("line.yaml", LONG)
-    process = subprocess.Popen(
+    return subprocess.Popen(
         project.command("run", "line.yaml"),
         cwd=project.folder,
         env=project.environment(),
@@ -30,6 +30,11 @@ def begin(project: Project) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def begin(project: Project) -> subprocess.Popen[str]:
+    """The command, once it trains."""
+    process = start(project)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not list(project.folder.glob(".harness/work/*/checkpoint-*")):
         assert process.poll() is None, process.communicate()
@@ -63,6 +68,19 @@ def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Pr
     assert resumed[1][1], "the stopped training went on from its checkpoint"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_before_its_first_run_is_interrupted_too(
+    project: Project, number: signal.Signals
+) -> None:
+    process = start(project)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "line (paper): 0 reused, 3 to run\n"
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, statuses(project)) == (3, ["pending"] * 3)
+    assert "the same command goes on from here" in said
+
+
 def test_a_killed_command_loses_nothing_that_was_recorded(project: Project) -> None:
     process = begin(project)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -85,7 +103,7 @@ def test_a_worker_that_dies_fails_its_run_only(project: Project) -> None:
     worker.kill()
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert "killed by signal 9" in said
+    assert "killed by signal 9 (was memory short?); see " in said
     assert statuses(project) == ["complete", "failed", "complete"]
     assert "--retry-failed tries again" in project.harness("run", "line.yaml", exits=1).stderr
     project.harness("run", "line.yaml", "--retry-failed")

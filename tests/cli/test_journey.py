@@ -20,7 +20,7 @@ def test_run_prints_a_leaderboard_of_all_methods(finished: Project) -> None:
 def test_run_again_does_nothing_and_prints_the_same_leaderboard(finished: Project) -> None:
     again = finished.harness("run", "line.yaml")
     assert again.stdout == finished.printed[0]
-    assert "3 reused, 0 done" in again.stderr
+    assert again.stderr.splitlines() == ["line (paper): 3 reused, 0 to run", "line (paper): 3 reused, 0 done"]
 
 
 def test_plan_says_that_everything_is_reused(finished: Project) -> None:
@@ -67,6 +67,31 @@ def test_report_prints_the_leaderboard_in_every_format(finished: Project, form: 
         assert board["failed"] == 0
 
 
+def test_a_table_for_programs_ends_with_its_last_row(finished: Project) -> None:
+    printed = finished.harness("report", "--leaderboard", "--format", "csv").stdout
+    assert printed.endswith("\n")
+    assert len(printed.removesuffix("\n").split("\n")) == 4
+
+
+def test_status_of_another_experiment_shows_a_shared_run_as_that_calls_it(finished: Project) -> None:
+    finished.write(
+        "other.yaml", EXPERIMENT.replace("name: line", "name: other").replace("r: 4}", "r: 4, label: mine}")
+    )
+    rows = finished.json("status", "other.yaml", "--json")["runs"]
+    assert [(row["experiment"], row["label"], row["status"]) for row in rows] == [
+        ("other", "none", "complete"), ("other", "mine", "complete"), ("other", "mine", "complete"),
+    ]  # fmt: skip
+    assert finished.json("status", "other.yaml", "--limit", "4", "--json")["counts"]["pending"] == 3
+
+
+def test_an_empty_file_is_a_database_in_which_nothing_is_recorded(finished: Project) -> None:
+    finished.write("empty.db", "")
+    assert finished.harness("--db", "empty.db", "status").stdout == "nothing recorded\n"
+    assert finished.json("--db", "empty.db", "plan", "line.yaml", "--json")["runs"][0]["status"] == "pending"
+    assert "is empty" in finished.harness("--db", "empty.db", "report", "--leaderboard", exits=2).stderr
+    assert (finished.folder / "empty.db").read_bytes() == b""
+
+
 def test_report_writes_a_file_and_changes_no_byte_of_the_database(finished: Project, tmp_path: Path) -> None:
     database = finished.folder / "results.db"
     before = database.read_bytes()
@@ -89,3 +114,10 @@ def test_a_new_method_and_a_new_task_are_all_that_is_done(finished: Project) -> 
     shown = finished.json("show", plan["lora"]["run_id"], "--json")
     assert len({score["task"] for score in shown["scores"]}) == 3
     assert len(shown["attempts"]) == 2
+
+
+def test_an_experiment_that_shares_runs_prints_its_own_board_alone(finished: Project) -> None:
+    finished.write("pair.yaml", EXPERIMENT.replace("name: line", "name: pair").replace(", micro_fill_blank", ""))
+    done = finished.harness("run", "pair.yaml")
+    assert "pair (paper): 3 reused, 0 to run" in done.stderr
+    assert [line for line in done.stdout.splitlines() if "·" in line] == ["pair · micro-llama"]

@@ -41,7 +41,9 @@ def test_validate_prints_problems_as_json(project: Project) -> None:
         (("--db", "sqlite:////nowhere/at/all.db", "run", "line.yaml"), "no folder"),
         (("--db", "nonsense://x", "status"), "can't be used"),
         (("--adapters", "nowhere", "adapters", "list"), "is no directory"),
-        (("fly",), "No such command"),
+        (("fly",), "No such command 'fly', allowed: adapters, db, plan"),
+        (("rnu", "line.yaml"), "No such command 'rnu', did you mean 'run'?"),
+        (("status", "--limit", "5"), "are about SPEC: name it"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(project: Project, arguments: tuple[str, ...], said: str) -> None:
@@ -50,12 +52,51 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(project: Project, argument
 
 def test_missing_data_blocks_a_run_before_any_weight_is_loaded(project: Project) -> None:
     project.write("far.yaml", EXPERIMENT.replace("train: micro}", "train: boolq}"))
-    blocked = project.harness("run", "far.yaml", exits=2).stderr
-    assert "boolq/train.json" in blocked
-    assert "$HARNESS_DATA" in blocked
+    (blocked,) = project.harness("run", "far.yaml", exits=2).stderr.splitlines()
+    assert blocked.startswith("far.yaml:4 data.train: training data: boolq/train.json is in none of ")
+    assert blocked.endswith("put it there or point $HARNESS_DATA at its folder")
     plan = {run["label"]: run for run in project.json("plan", "far.yaml", "--json")["runs"]}
     assert plan["lora"]["action"] == "blocked"
     assert plan["none"]["action"] == "score"
+    printed = project.harness("plan", "far.yaml").stdout.splitlines()
+    assert "line (paper): 0 reused, 1 to run, 2 blocked" in printed
+    assert f"missing: {blocked}" in printed
+
+
+def test_a_home_that_can_not_be_made_blocks_the_run(project: Project) -> None:
+    project.write(".harness", "a file where the home should be")
+    blocked = project.harness("run", "line.yaml", exits=2).stderr
+    assert f"{project.folder}/.harness can't be made: File exists; point $HARNESS_HOME elsewhere" in blocked
+
+
+def test_a_label_is_shown_as_it_is_written_and_never_wrapped(project: Project) -> None:
+    label = "[b]a[/c]" + " and many words more" * 10
+    project.write(
+        "line.yaml", EXPERIMENT.replace("# Does", "# [/x] Does").replace("r: 4}", f"r: 4, label: '{label}'}}")
+    )
+    assert f" {label} " in project.harness("plan", "line.yaml").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("config_class: nowhere:X\n", "adapters/mine.yaml:2 config_class: nowhere:X can't be imported"),
+        (
+            "config_class: collections:OrderedDict\n",
+            "adapters/mine.yaml:2 config_class: collections:OrderedDict is no",
+        ),
+    ],
+)
+def test_a_method_whose_class_is_none_is_found_by_validate_and_blocks_the_run(
+    project: Project, line: str, said: str
+) -> None:
+    project.write("adapters/mine.yaml", f"method: mine\n{line}")
+    project.write("line.yaml", EXPERIMENT.replace("{method: lora, r: 4}", "{method: mine}"))
+
+    assert project.harness("validate", "line.yaml", exits=2).stderr.startswith(said)
+    plan = {run["label"]: run for run in project.json("plan", "line.yaml", "--json")["runs"]}
+    assert plan["mine"]["action"] == "blocked"
+    assert project.harness("run", "line.yaml", exits=2).stderr.splitlines()[-1].startswith("line.yaml:9 adapters[1]: ")
 
 
 def test_plan_counts_the_parameters_of_a_model_that_is_not_there(project: Project) -> None:

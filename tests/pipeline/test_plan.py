@@ -9,6 +9,8 @@ import pytest
 from harness.pipeline import prerequisites
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.workers import worker_name
+from harness.spec.grid import expand
+from harness.spec.load import load_experiment
 
 from .conftest import TASKS, Small
 
@@ -101,6 +103,25 @@ def test_an_adapter_of_another_run_is_scored_too(small: Small) -> None:
     limited = planned(small, ("tasks:", "score: {limit: 10}\ntasks:"))
     assert limited.run.run_id != run.run_id
     assert (limited.action, limited.status) == ("score", "pending")
+
+
+def test_an_adapter_is_scored_by_a_run_that_was_never_written_down(small: Small) -> None:
+    (run,) = small.runs()
+    small.train(small.claim(run), run)
+    small.path.write_text(small.path.read_text().replace("tasks:", "score: {limit: 10}\ntasks:"))
+
+    (found,) = plan(expand(load_experiment(small.path)), small.store).runs
+    assert found.state is None
+    assert (found.action, found.reason) == ("score", f"adapter {run.train_id} is kept; no score yet")
+
+
+def test_a_fully_fine_tuned_model_that_was_kept_is_scored(small: Small) -> None:
+    (run,) = small.runs(("method: lora", "method: full"), ("tasks:", "keep: true\ntasks:"))
+    claim = small.claim(run)
+    small.train(claim, run)
+    small.store.release(claim, {})
+
+    assert plan([run], small.store).runs[0].action == "score"
 
 
 def test_runs_that_differ_in_scoring_only_are_trained_once(small: Small) -> None:
@@ -216,3 +237,43 @@ def test_a_missing_package_blocks_and_is_named(
     found = planned(small, change)
     assert found.blocked_by == "prerequisite"
     assert words in found.reason
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"config.json", "tokenizer.json"}, ["holds no weights"]),
+        ({"config.json", "model.safetensors"}, ["holds no tokenizer"]),
+        ({"config.json"}, ["holds no weights", "holds no tokenizer"]),
+        ({"config.json", "model.safetensors", "tokenizer.json"}, []),
+        ({"config.json", "pytorch_model.bin", "spiece.model"}, []),
+    ],
+)
+def test_a_models_directory_without_weights_or_tokenizer_blocks(
+    small: Small, place: Path, files: set[str], told: list[str]
+) -> None:
+    (place / "model").mkdir()
+    for name in files:
+        (place / "model" / name).write_text('{"model_type": "llama"}')
+
+    found = planned(small, ("llama3-8b", "./model")).obstacles
+    assert [obstacle.field for obstacle in found] == ["base.model"] * len(told)
+    assert all(words in obstacle.message for words, obstacle in zip(told, found, strict=True))
+
+
+def test_a_chat_prompt_needs_a_tokenizer_that_has_one(small: Small) -> None:
+    found = planned(small, ("llama3-8b", "micro-llama"), ("tasks:", "prompt: chat\ntasks:"))
+    assert found.blocked_by == "prerequisite"
+    assert found.reason == "chat needs a tokenizer with a chat template; micro-llama's has none"
+
+
+@pytest.mark.parametrize("base", ["quantization: nf4", "quantization: int8", "dtype: float16"])
+def test_weights_that_can_not_be_trained_are_not_fully_fine_tuned(
+    small: Small, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prerequisites, "_installed", lambda package: True)
+    held = base.split()[1]
+
+    found = planned(small, ("llama3-8b}", f"llama3-8b, {base}}}"), ("method: lora", "method: full"))
+    assert found.reason == f"full trains all weights, which it can't in {held}"
+    assert planned(small, ("llama3-8b}", f"llama3-8b, {base}}}")).action == "train"

@@ -289,9 +289,10 @@ def test_the_json_has_the_promised_fields(database: Database, store: Store) -> N
 
 
 def test_a_board_turns_into_a_data_frame(database: Database, store: Store) -> None:
-    pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas")
     finished(database, (asked(), 0.6, 0.5), (asked("dora"), 0.7, 0.6))
     frame = leaderboard(store).to_dataframe()
+    assert pandas.DataFrame(leaderboard(store)).equals(frame)
     assert list(frame["label"]) == ["dora", "lora"]
     assert list(frame["average"]) == pytest.approx([65, 55])
 

@@ -69,10 +69,10 @@ def test_all_problems_of_all_files_are_told_at_once_where_they_were_written(writ
         ("name: x\n  bad: 1\n", "bad.yaml:2: not valid YAML: mapping values are not allowed here"),
         (
             "name: \x00\n",
-            "bad.yaml: not valid YAML: unacceptable character #x0000: special characters are not allowed",
+            "bad.yaml:1: not valid YAML: unacceptable character #x0000: special characters are not allowed",
         ),
         ("name: {{x}}\n", "bad.yaml:1 name: holds a key that is no text; quote it"),
-        ("a: &a [*a]\n", "bad.yaml: not valid YAML: an alias contains itself"),
+        ("a: &a [*a]\n", "bad.yaml:1: is nested too deeply, or an alias contains itself"),
     ],
 )
 def test_a_file_that_is_no_mapping_in_yaml_is_told_in_one_line(write, text, message):
@@ -92,7 +92,7 @@ def test_aliases_that_multiply_are_refused(write):
     rows += [f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip("abcdef", "bcdefg")]
     write("bad.yaml", "\n".join(rows))
 
-    assert refused("bad.yaml") == ["bad.yaml: holds more than 100,000 values"]
+    assert refused("bad.yaml") == ["bad.yaml:1: holds more than 100,000 values"]
 
 
 def test_a_merge_key_may_be_overridden_and_its_mapping_used_twice(write):
@@ -179,3 +179,88 @@ def test_fields_of_an_entry_are_checked_together_with_the_experiments(experiment
 
     experiment(train={"batch_size": 32}, adapters=[entry])
     assert problems(adapters=[entry]) == {"adapters[0].train.micro_batch_size": "must divide batch_size 16, got 32"}
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        (b"name: a\nbase: \xff\n", 2, "can't be read: is not UTF-8 text"),
+        (b"a: 1\nb: \x00\n", 2, "not valid YAML: unacceptable character #x0000"),
+        (b"name: small\ntrain: {steps: " + b"9" * 5000 + b"}\n", 2, "is no int, or too long for one"),
+        (b"name: small\ntrain: {steps: !!int x}\n", 2, "is no int, or too long for one: 'x'"),
+        (b"name: !!float x\n", 1, "is no float"),
+        (b"keep: !!bool maybe\n", 1, "is no bool"),
+        (b"keep: !!timestamp 2020\n", 1, "is no timestamp"),
+        (b'tasks_path: "a\\0b"\n', 1, "holds a character that no text has"),
+        (b'prompt: "\\ud800"\n', 1, "holds a character that no text has"),
+        (b"a: " + b"[" * 3000 + b"]" * 3000, 1, "is nested too deeply"),
+    ],
+)
+def test_a_file_that_no_reader_understands_is_told_with_its_line(folder, content, line, message):
+    (folder / "bad.yaml").write_bytes(content)
+    (found,) = refused("bad.yaml")
+    assert found.startswith(f"bad.yaml:{line}")
+    assert message in found
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(folder):
+    (folder / "small.yaml").write_bytes(b"\xef\xbb\xbf# Why?\n" + SMALL.encode())
+    assert load_experiment("small.yaml").question == "Why?"
+
+
+def test_a_problem_is_one_line_whatever_it_quotes(write):
+    write("bad.yaml", f'{SMALL}"a\\nb": 1\n')
+    (found,) = refused("bad.yaml")
+    assert found.startswith("bad.yaml:6 a b: unknown field")
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("base.model", {"base": {"model": "./" + "a" * 5000}}),
+        ("base.model", {"base": {"model": "~nobody-here/model"}}),
+        ("tasks_path", {"tasks_path": "a" * 5000}),
+        ("extends[0]", {"extends": ["a" * 5000]}),
+    ],
+)
+def test_a_path_that_no_file_system_takes_is_a_missing_one(problems, field, fields):
+    assert next(iter(problems(**fields))) == field
+
+
+def test_a_misspelt_extends_is_answered_with_the_nearest(problems):
+    assert problems(extend=["_a.yaml"]) == {"extend": "unknown field, did you mean 'extends'?"}
+    assert problems("extends=[_a.yaml]") == {"extends": "belongs at the top of a file"}
+
+
+def test_an_unknown_profile_hides_no_other_problem(write):
+    write("small.yaml", f"{SMALL}train: {{steps: 0}}\n")
+    assert refused("small.yaml", "tiny") == [
+        "small.yaml:1 profiles: unknown profile 'tiny', allowed: paper",
+        "small.yaml:6 train.steps: must be at least 1, got 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"path": "a", "url": "b"}, "needs exactly one of path, url and hub"),
+        ({}, "needs exactly one of path, url and hub"),
+        ({"path": "a", "revision": "b"}, "revision belongs to hub"),
+    ],
+)
+def test_a_data_source_that_is_two_places_or_none(problems, train, message):
+    assert problems(data={"train": train}) == {"data.train": message}
+
+
+def test_a_label_is_one_line(problems):
+    entries = [{"method": "lora", "label": "a\nb"}]
+    assert problems(adapters=entries) == {"adapters[0].label": "must be one line, got 'a\\nb'"}
+
+
+def test_a_label_or_a_recipe_belongs_to_the_whole_mixture(problems):
+    parts = [{"method": "lora", "targets": "Q", "label": "a"}, {"method": "dora", "targets": "U", "train": {}}]
+    told = "belongs beside `mixed`, not to a part of it"
+    assert problems(adapters=[{"mixed": parts}]) == {
+        "adapters[0].mixed[0].label": told,
+        "adapters[0].mixed[1].train": told,
+    }

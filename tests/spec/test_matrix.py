@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness import expand
 from harness.spec.grid import points
 
@@ -134,3 +136,36 @@ def test_every_value_of_a_matrix_is_checked(problems):
         "matrix.adapter.r[1]", "matrix.train.learning_rate[0]", "matrix.base.model[0]", "matrix.prompt[0]",
         "matrix.prompt[1]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("matrix", "field", "message"),
+    [
+        ({"exclude": [{"adapter.method": "lora"}]}, "matrix.exclude", "excludes every run of the experiment"),
+        ({"exclude": [{}]}, "matrix.exclude[0]", "must not be empty: it would exclude everything"),
+        ({"zip": [{}]}, "matrix.zip[0]", "must not be empty"),
+        ({"adapter.r": [4], "zip": [{"adapter.r": [8]}]}, "matrix.zip[0].adapter.r", "is an axis already"),
+        ({"zip": [{"adapter.r": [4]}, {"adapter.r": [8]}]}, "matrix.zip[1].adapter.r", "is an axis already"),
+        ({"adapter.alpha": [4, "0r"]}, "matrix.adapter.alpha[1]", "must be above 0, got 0 from '0r' (lora)"),
+    ],
+)
+def test_a_matrix_that_means_nothing(problems, matrix, field, message):
+    assert problems(matrix=matrix) == {field: message}
+
+
+def test_rows_are_told_apart_by_what_a_reader_knows_of_an_axis(experiment, write):
+    write("a.json", "[]")
+    axes = {"data.train": ["micro", {"path": "a.json"}], "score.decoding": ["greedy", {"beams": 4}]}
+    labels = [point.label for point in points(experiment(matrix=axes))]
+
+    assert labels == [
+        "lora train=micro decoding=greedy",
+        "lora train=micro decoding=4 beams",
+        "lora train=a.json decoding=greedy",
+        "lora train=a.json decoding=4 beams",
+    ]
+
+
+def test_rows_of_several_prompts_are_told_apart(experiment):
+    found = experiment(matrix={"prompt": ["llm_adapters", "none"]})
+    assert [point.label for point in points(found)] == ["lora prompt=llm_adapters", "lora prompt=none"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.errors import SpecError
 from harness.spec.task_names import lm_eval_names
 
 
@@ -34,16 +35,46 @@ def test_own_tasks_are_found_in_the_folder_beside_the_file(experiment, write):
     ],
 )
 def test_what_is_no_task(problems, monkeypatch, fields, field, message):
-    monkeypatch.setattr("harness.spec.task_names.lm_eval_names", frozenset)
+    monkeypatch.setattr("harness.spec.task_names.lm_eval_names", dict)
     found = problems(**fields)
     assert message in found[field]
     assert len(found) == 1
 
 
-def test_a_broken_task_file_is_told(problems, write):
-    write("mine/bad.yaml", "task: [\n")
-    assert "holds a file that is no YAML" in problems(tasks=["micro_two_way"], tasks_path="mine")["tasks_path"]
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"task: a\ngroup: [\n", "bad.yaml:3: not valid YAML: expected the node content"),
+        (b"task: \xff\n", "bad.yaml: can't be read: 'utf-8' codec can't decode"),
+        (b"task: \x00\n", "bad.yaml: can't be read: unacceptable character #x0000"),
+    ],
+)
+def test_a_broken_task_file_is_told_with_its_name(experiment, folder, content, message):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "bad.yaml").write_bytes(content)
+    with pytest.raises(SpecError) as error:
+        experiment(tasks=["micro_two_way"], tasks_path="mine")
+    assert f"{folder}/mine/{message}" in str(error.value)
+
+
+def test_a_task_file_with_odd_metadata_is_a_task_without_data_to_check(experiment, write):
+    write("mine/odd.yaml", "task: odd\nmetadata: [1]\n")
+    write("mine/odder.yaml", "task: odder\nmetadata: {file: [1]}\n")
+    assert experiment(tasks=["odd", "odder"], tasks_path="mine").tasks == ("odd", "odder")
 
 
 def test_lm_evals_own_tasks_are_known_without_importing_it():
-    assert {"hellaswag", "arc_easy", "mmlu"} <= lm_eval_names()
+    known = lm_eval_names()
+    assert {known[name] for name in ("hellaswag", "arc_easy", "piqa")} == {"task"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mmlu", "'mmlu' is a group of lm-eval's: list its tasks"),
+        ("micro", "'micro' is a benchmark: write `tasks: micro`"),
+        ("qqqq/qqqq", "none of 12,"),
+    ],
+)
+def test_what_stands_for_several_tasks_is_no_task(problems, name, message):
+    assert message in problems(tasks=[name])["tasks[0]"]

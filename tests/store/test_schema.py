@@ -16,7 +16,7 @@ from sqlalchemy import text
 from harness.errors import StoreError
 from harness.store import database
 from harness.store.database import SCHEMA, engine_for, upgrade
-from harness.store.store import Store, exists, open_store
+from harness.store.store import Store, exists, open_store, upgrade_store
 from harness.store.tables import Table
 
 from .records import RUN, TRAINING, completed, entry, experiment, samples
@@ -81,6 +81,24 @@ def test_a_newer_schema_is_not_upgraded(db: Path) -> None:
 
     with pytest.raises(StoreError, match="schema 0999 can't be upgraded"):
         upgrade(engine_for(url(db)))
+    with pytest.raises(StoreError, match="pip install --upgrade peft-harness"):
+        upgrade_store(url(db))
+
+
+def test_a_schema_that_nobody_knows_is_not_upgraded_and_no_crash(db: Path) -> None:
+    set_schema(db, "0000")
+
+    with pytest.raises(StoreError, match="schema 0000 can't be upgraded: Can't locate revision"):
+        upgrade_store(url(db))
+
+
+def test_upgrading_makes_a_database_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    for name in ("new.db", "empty.db"):
+        upgrade_store(url(tmp_path / name))
+        upgrade_store(url(tmp_path / name))
+        with open_store(url(tmp_path / name), read_only=True) as store:
+            assert store.runs() == ()
 
 
 @pytest.mark.parametrize(
@@ -95,6 +113,9 @@ def test_a_database_of_somebody_elses_is_refused_and_stays_as_it_was(tmp_path: P
 
     with pytest.raises(StoreError, match=r"other\.db holds something else"):
         open_store(url(path))
+    assert folder(tmp_path) == before
+    with pytest.raises(StoreError, match=r"other\.db holds something else"):
+        upgrade_store(url(path))
     assert folder(tmp_path) == before
     with pytest.raises(StoreError, match="can't be upgraded"):
         upgrade(engine_for(url(path)))
