@@ -1,4 +1,4 @@
-"""Tuners for PEFT. Importing this package registers the types DENSELORA and MIXED with PEFT.
+"""Tuners for PEFT. Importing this package registers their types with PEFT.
 
 It builds on torch, transformers and peft only: each tuner could be offered to PEFT as it stands.
 """

@@ -201,18 +201,12 @@ def test_deleting_an_adapter_deletes_its_shared_tensor(llama):
     assert_shared(model, "other")
 
 
-def test_an_adapter_that_is_added_again_starts_anew_with_its_own_sizes(llama):
-    model = get_peft_model(llama, config(n=2, init_weights=False))
-    model.add_adapter("default", config(n=4))
+def test_adapting_an_adapted_model_again_starts_anew_and_shares_among_all_layers(llama):
+    get_peft_model(llama, config(target_modules=["o_proj"], n=2, init_weights=False))
+    model = get_peft_model(llama, config(n=4))
     shared = model.base_model.compacter_A["default"]
     assert shared.shape == (4, 4, 4)
     assert shared.abs().max() < 1e-3
-    assert_shared(model)
-
-
-def test_adapting_an_adapted_model_again_shares_among_all_layers(llama):
-    get_peft_model(llama, config(target_modules=["o_proj"]))
-    model = get_peft_model(llama, config())
     assert_shared(model)
 
 

@@ -100,7 +100,7 @@ def test_sensitivity_is_the_smoothed_product_of_weight_and_gradient(llama):
     layer = get_peft_model(llama, config(init_weights=False)).model.model.layers[0].mlp.up_proj
     expected = None
     for _ in range(3):
-        products = []
+        products: list[torch.Tensor] = []
         for weight in (layer.roselora_A["default"], layer.roselora_B["default"]):
             weight.grad = torch.randn_like(weight)
             products.append(abs(weight.detach() * weight.grad))
