@@ -164,6 +164,18 @@ def test_conv1d_merges_to_the_same_outputs(gpt2, tokens, make):
 
 
 @methods
+@pytest.mark.parametrize("merge", [True, False])
+def test_trained_tokens_are_merged_and_unloaded_with_the_adapter(make_llama, tokens, make, merge):
+    model = get_peft_model(make_llama(), make(init_weights=False, trainable_token_indices=[3, 5])).eval()
+    with torch.no_grad():
+        model.get_input_embeddings().token_adapter.trainable_tokens_delta["default"].add_(1)
+        adapted, base = model(tokens).logits, make_llama()(tokens).logits
+        bare = model.merge_and_unload() if merge else model.unload()
+        torch.testing.assert_close(bare(tokens).logits, adapted if merge else base, rtol=0, atol=3e-6)
+    assert bare.state_dict().keys() == make_llama().state_dict().keys()
+
+
+@methods
 def test_two_adapters_merge_together(make_llama, tokens, make):
     model = get_peft_model(make_llama(), make(init_weights=False)).eval()
     model.add_adapter("second", make(target_modules=["up_proj"], init_weights=False))

@@ -78,6 +78,13 @@ class LowRankModel(BaseTuner):
             layer.set_requires_grad(adapter_name, False)
         self._replace_module(parent, target_name, layer, target)
 
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
+        if hasattr(new_module, "base_layer"):
+            super()._replace_module(parent, child_name, new_module, child)
+        else:
+            # An unloaded module is whole. PEFT would assign its weight anew, which fails after trained tokens.
+            setattr(parent, child_name, new_module)
+
     def _check_mergeable(self, adapter_names: list[str] | None) -> None:
         """Refuses a merge before any layer is touched (see `LowRankLayer.check_mergeable`)."""
         for module in self.model.modules():

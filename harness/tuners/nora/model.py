@@ -9,7 +9,8 @@ from .layer import NoraLayer
 class NoraModel(LowRankModel):
     """A model with NoRA adapters. Trainable parameters of a layer: 2 · r · q, frozen ones: q · (in + out)."""
 
-    prefix: str = "nora_"
+    # PEFT takes parameters with the prefix for trained ones.
+    prefix: str = "nora_inner_"
     tuner_layer_cls = NoraLayer
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
