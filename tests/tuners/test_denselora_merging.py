@@ -126,3 +126,14 @@ def test_unloading_gives_the_base_model_back(llama, make_llama, tokens):
     unloaded = get_peft_model(llama, config(activation="gelu")).unload()
     assert torch.equal(unloaded(tokens).logits, make_llama()(tokens).logits)
     assert unloaded.state_dict().keys() == make_llama().state_dict().keys()
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_trained_tokens_are_merged_and_unloaded_with_the_adapter(make_llama, tokens, merge):
+    model = get_peft_model(make_llama(), config(trainable_token_indices=[3, 5])).eval()
+    with torch.no_grad():
+        model.get_input_embeddings().token_adapter.trainable_tokens_delta["default"].add_(1)
+        adapted, base = model(tokens).logits, make_llama()(tokens).logits
+        bare = model.merge_and_unload() if merge else model.unload()
+        torch.testing.assert_close(bare(tokens).logits, adapted if merge else base, rtol=0, atol=3e-6)
+    assert bare.state_dict().keys() == make_llama().state_dict().keys()

@@ -221,6 +221,21 @@ def test_bfloat16_base_has_float32_adapters_and_is_rounded_once_in_a_merge(make_
 
 
 @methods
+@pytest.mark.parametrize("low_cpu_mem_usage", [False, True])
+@pytest.mark.parametrize("trainable", [False, True])
+def test_adapters_loaded_on_a_bfloat16_base_are_trained_only_where_asked_for(
+    make_llama, tmp_path, make, low_cpu_mem_usage, trainable
+):
+    saved = get_peft_model(make_llama(), make())
+    saved.save_pretrained(tmp_path)
+    names = {name for name, weight in saved.named_parameters() if weight.requires_grad} if trainable else set()
+    settings = {"low_cpu_mem_usage": low_cpu_mem_usage, "is_trainable": trainable}
+    model = PeftModel.from_pretrained(make_llama().to(torch.bfloat16), tmp_path, **settings)
+    assert {name for name, weight in model.named_parameters() if weight.requires_grad} == names
+    assert {weight.dtype for weight in adapter_weights(model, make()).values()} == {torch.float32}
+
+
+@methods
 def test_dropout_is_on_the_input_and_only_in_training(make):
     class One(nn.Module):
         def __init__(self) -> None:

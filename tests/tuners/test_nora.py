@@ -128,8 +128,9 @@ def test_ranks_in_the_notes_train_the_denselora_papers_share_of_llama_3_8b():
     assert round(100 * trained / everything, 2) == 0.1
 
 
+@pytest.mark.parametrize("low_cpu_mem_usage", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_outer_pair_stays_frozen_through_casting_switching_and_loading(make_llama, tmp_path, dtype):
+def test_outer_pair_stays_frozen_through_casting_switching_and_loading(make_llama, tmp_path, dtype, low_cpu_mem_usage):
     model = get_peft_model(make_llama().to(dtype), config(outer_r=8))
     model.add_adapter("other", config(outer_r=8))
     model.set_adapter("other")
@@ -137,7 +138,8 @@ def test_outer_pair_stays_frozen_through_casting_switching_and_loading(make_llam
     with model.disable_adapter():
         pass
     model.save_pretrained(tmp_path, selected_adapters=["default"])
-    loaded = PeftModel.from_pretrained(make_llama().to(dtype), tmp_path, is_trainable=True)
+    settings = {"is_trainable": True, "low_cpu_mem_usage": low_cpu_mem_usage}
+    loaded = PeftModel.from_pretrained(make_llama().to(dtype), tmp_path, **settings)
     for either in (model, loaded):
         trained = {name for name, weight in either.named_parameters() if weight.requires_grad}
         assert len(trained) == 15 * 2

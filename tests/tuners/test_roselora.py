@@ -96,6 +96,16 @@ def test_pruning_keeps_the_most_sensitive_entries_of_each_row_and_column(llama, 
             assert [now[i].item() for i in order] == [was[i].item() for i in order[:kept]] + [0] * (len(order) - kept)
 
 
+def test_share_of_a_whole_number_of_entries_is_that_number():
+    """In floating point, 0.29 · 100 is 28.999999999999996."""
+    settings = config(target_modules=["0"], task_type=None, init_weights=False)
+    layer = get_peft_model(nn.Sequential(nn.Linear(100, 100)), settings).model[0]
+    layer.sensitivity["default"] = (torch.rand(4, 100), torch.rand(100, 4))
+    layer.prune("default", 0.29)
+    for weight in (layer.roselora_A["default"], layer.roselora_B["default"]):
+        assert weight.count_nonzero() == 4 * 29
+
+
 def test_sensitivity_is_the_smoothed_product_of_weight_and_gradient(llama):
     layer = get_peft_model(llama, config(init_weights=False)).model.model.layers[0].mlp.up_proj
     expected = None

@@ -115,6 +115,13 @@ class DenseLoraModel(BaseTuner):
         layer = Linear(target, adapter_name, peft_config, group, encoder, decoder)
         self._replace_module(parent, target_name, layer, target)
 
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
+        if hasattr(new_module, "base_layer"):
+            super()._replace_module(parent, child_name, new_module, child)
+        else:
+            # An unloaded module is whole. PEFT would assign its weight anew, which fails after trained tokens.
+            setattr(parent, child_name, new_module)
+
     def _dense_layers(self) -> Iterator[DenseLoraLayer]:
         return (module for module in self.model.modules() if isinstance(module, DenseLoraLayer))
 

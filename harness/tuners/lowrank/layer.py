@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
@@ -28,6 +30,20 @@ def kaiming(*shape: int) -> nn.Parameter:
 def zeros_or_kaiming(starts_at_zero: bool, *shape: int) -> nn.Parameter:
     """Returns the matrix that decides whether an adapter starts as the identity: zeros, or as `kaiming` draws it."""
     return nn.Parameter(torch.zeros(shape)) if starts_at_zero else kaiming(*shape)
+
+
+@contextmanager
+def keeps_trainability(layers: Iterable[LowRankLayer], adapter_name: str) -> Iterator[None]:
+    """Lets PEFT cast an adapter's entries of the layers' dictionaries, for which it puts trainable ones in."""
+    held = [
+        (weights, weights[adapter_name].requires_grad)
+        for layer in layers
+        for weights in (getattr(layer, name) for name in layer.adapter_layer_names)
+        if adapter_name in weights
+    ]
+    yield
+    for weights, requires_grad in held:
+        weights[adapter_name].requires_grad_(requires_grad)
 
 
 class LowRankLayer(nn.Module, BaseTunerLayer):
@@ -77,6 +93,10 @@ class LowRankLayer(nn.Module, BaseTunerLayer):
         self.make_weights(adapter_name, config)
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
+        with keeps_trainability([self], adapter_name):
+            super()._move_adapter_to_device_of_base_layer(adapter_name, device)
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """x: (..., in) -> (..., out), in the base layer's dtype."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from ..denselora.checks import check_fits, linear_modules
 from ..denselora.model import uninjected_modules
 from .config import LowRankConfig
-from .layer import LowRankLayer
+from .layer import LowRankLayer, keeps_trainability
 
 
 class LowRankModel(BaseTuner):
@@ -74,9 +75,14 @@ class LowRankModel(BaseTuner):
             target.update_layer(adapter_name, peft_config)
             return
         layer = self.tuner_layer_cls(target, adapter_name, peft_config)
-        if adapter_name not in self.active_adapters:
-            layer.set_requires_grad(adapter_name, False)
         self._replace_module(parent, target_name, layer, target)
+
+    def _low_rank_layers(self) -> Iterator[LowRankLayer]:
+        return (module for module in self.model.modules() if isinstance(module, LowRankLayer))
+
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        with keeps_trainability(self._low_rank_layers(), adapter_name):
+            super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
 
     def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
         if hasattr(new_module, "base_layer"):
@@ -87,9 +93,8 @@ class LowRankModel(BaseTuner):
 
     def _check_mergeable(self, adapter_names: list[str] | None) -> None:
         """Refuses a merge before any layer is touched (see `LowRankLayer.check_mergeable`)."""
-        for module in self.model.modules():
-            if isinstance(module, LowRankLayer):
-                module.check_mergeable(adapter_names)
+        for layer in self._low_rank_layers():
+            layer.check_mergeable(adapter_names)
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """Adds the adapters to the base weights, in place.

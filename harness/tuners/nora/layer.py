@@ -59,11 +59,6 @@ class NoraLayer(LowRankLayer):
         root = S.sqrt()
         return (root * V).T.contiguous(), (U * root).contiguous()
 
-    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
-        super()._move_adapter_to_device_of_base_layer(adapter_name, device)
-        # Where PEFT casts an entry of a dictionary, it puts a trainable one in its place.
-        self._freeze_non_trainable_peft_weights(adapter_name)
-
     def factors(self, adapter: str) -> tuple[torch.Tensor, ...]:
         """A, A', B', B."""
         return tuple(getattr(self, name)[adapter] for name in self.adapter_layer_names)
