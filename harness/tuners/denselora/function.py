@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +13,14 @@ from .activations import activate_, backpropagate_
 from .masks import draw_dropped, drop_
 from .products import product
 
+FEW_ROWS = 256
+"""Up to here, calls cost more than the products themselves: a token at a time is generated so."""
+
 Masks = Sequence[torch.Tensor]
 """Which elements of x, of the code and of the decoder's output are dropped; empty where dropout does not act."""
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(NamedTuple):
     """What of an adapter is no tensor.
 
     encode, decode: the activations; dropout: the probability, 0 outside of training; dtype: in which it computes.
@@ -58,7 +59,21 @@ def adapt(
         return literal(result, x, E, M, D, recipe)
     if torch.is_grad_enabled():
         return _DenseLora.apply(result, x, E, M, D, recipe)
-    return _forward(result, x, E, M, D, recipe)[0]
+    if recipe.dropout or x.numel() > FEW_ROWS * x.shape[-1]:
+        return _forward(result, x, E, M, D, recipe)[0]
+    return _infer(result, x, E, M, D, recipe)
+
+
+def _infer(
+    result: torch.Tensor, x: torch.Tensor, E: torch.Tensor, M: torch.Tensor, D: torch.Tensor, recipe: Recipe
+) -> torch.Tensor:
+    """What `adapt` computes without gradients and dropout, in as few calls as there are steps."""
+    if not x.dtype is E.dtype is recipe.dtype:
+        x, E, M, D = (tensor.to(recipe.dtype) for tensor in (x, E, M, D))
+    code = recipe.encode(F.linear(x, E))
+    change = activate_(recipe.decode, F.linear(F.linear(code, M), D))
+    total = torch.add(result, change, alpha=recipe.scaling)
+    return total if total.dtype is result.dtype else total.to(result.dtype)
 
 
 class _DenseLora(torch.autograd.Function):
@@ -118,15 +133,17 @@ def _forward(
     result: torch.Tensor, x: torch.Tensor, E: torch.Tensor, M: torch.Tensor, D: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Masks]:
     """Returns what `adapt` does, the code before and after its activation and after M, and the masks drawn."""
+    # As `_infer` does for few rows, so that both have the same bits.
+    times = F.linear if x.numel() <= FEW_ROWS * x.shape[-1] else product
     masks = draw_dropped(x.numel() // x.shape[-1], (x.shape[-1], *D.shape[::-1]), x.device, recipe.dropout)
-    z = product(_inputs(x, recipe, masks), E.to(recipe.dtype))
+    z = times(_inputs(x, recipe, masks), E.to(recipe.dtype))
     if masks:
         z.mul_(recipe.kept)
     code = recipe.encode(z)
     if masks:
         code = drop_(code * recipe.kept, masks[1])
     mixed = F.linear(code, M.to(recipe.dtype))
-    change = activate_(recipe.decode, product(mixed, D.to(recipe.dtype)))
+    change = activate_(recipe.decode, times(mixed, D.to(recipe.dtype)))
     if masks:
         drop_(change, masks[2])
     flat, scale = result.reshape(change.shape), recipe.scaling * recipe.kept
