@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.adapters.method import REFERENCE, Method
+from harness.adapters.method import Method
 from harness.adapters.param import MULTIPLE, STEPS, Param, check_bounds
+from harness.adapters.shape import REFERENCE
 from harness.catalog.architectures import is_letters, module_names
 
 
@@ -67,7 +68,7 @@ def resolve_config(method: Method, params: dict[str, Any], model_type: str | Non
     `model_type` None (an architecture not known yet) leaves letters as they are. Raises ValueError where
     the architecture lacks a letter.
     """
-    config = {key: _filled(value, params) for key, value in method.config.items()}
+    config = {key: filled(value, params) for key, value in method.config.items()}
     for key, value in config.items():
         if key.endswith("_modules") and is_letters(value) and model_type is not None:
             config[key] = sorted(module_names(value, model_type))
@@ -76,11 +77,12 @@ def resolve_config(method: Method, params: dict[str, Any], model_type: str | Non
     return config
 
 
-def _filled(value: Any, params: dict[str, Any]) -> Any:
+def filled(value: Any, params: dict[str, Any]) -> Any:
+    """A value with its `${param}` references replaced; one that is nothing else keeps the parameter's type."""
     if isinstance(value, dict):
-        return {key: _filled(child, params) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_filled(child, params) for child in value]
+        return {key: filled(child, params) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(filled(child, params) for child in value)
     if not isinstance(value, str):
         return value
     whole = REFERENCE.fullmatch(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.adapters.catalogue import Catalogue
-from harness.adapters.params import resolve_config, resolve_params
+from harness.adapters.params import filled, resolve_config, resolve_params
 from harness.catalog.data import DataFile, data_set
 from harness.catalog.files import sha256_of
 from harness.catalog.models import ModelEntry, model_entry
@@ -127,9 +127,10 @@ def resolve_adapter(entry: dict[str, Any], methods: Catalogue, model_type: str |
         trains=method.trains,
         config_class=method.config_class,
         config=resolve_config(method, params, model_type),
-        callbacks=method.callbacks,
+        callbacks=filled(method.callbacks, params),
         trainer=method.trainer,
         optimizer=method.optimizer,
+        optimizer_args=filled(method.optimizer_args, params),
         params=params,
         mergeable=method.mergeable,
     )

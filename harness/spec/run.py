@@ -41,6 +41,7 @@ class AdapterRef(Frozen):
     callbacks: Annotated[tuple[dict[str, Any], ...], IDENTITY] = ()
     trainer: Annotated[str | None, IDENTITY] = None
     optimizer: Annotated[str | None, IDENTITY] = None
+    optimizer_args: Annotated[dict[str, Any], LATER_IDENTITY] = {}
     parts: Annotated[tuple[AdapterRef, ...], IDENTITY] = ()
     params: Annotated[dict[str, Any], RUNTIME] = {}
     mergeable: Annotated[bool | None, RUNTIME] = None

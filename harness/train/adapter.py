@@ -40,8 +40,7 @@ def build_config(ref: AdapterRef, total_steps: int) -> PeftConfig:
     if ref.parts:
         arguments: dict[str, Any] = {"parts": [build_config(part, total_steps) for part in ref.parts]}
         return _construct(harness.tuners.MixedConfig, arguments, ref.method)
-    arguments = {key: _in_steps(value, total_steps) for key, value in ref.config.items()}
-    return _construct(resolve(ref.config_class or ""), arguments, ref.method)
+    return _construct(resolve(ref.config_class or ""), in_steps(ref.config, total_steps), ref.method)
 
 
 def _construct(config_class: type[PeftConfig], arguments: dict[str, Any], method: str) -> PeftConfig:
@@ -54,7 +53,12 @@ def _construct(config_class: type[PeftConfig], arguments: dict[str, Any], method
     return config
 
 
-def _in_steps(value: Any, total_steps: int) -> Any:
+def in_steps(arguments: dict[str, Any], total_steps: int) -> dict[str, Any]:
+    """Arguments in which a share of the steps (`0.15steps`, `steps`) is that number of steps."""
+    return {key: _resolved(value, total_steps) for key, value in arguments.items()}
+
+
+def _resolved(value: Any, total_steps: int) -> Any:
     share = SHARE_OF_STEPS.fullmatch(value) if isinstance(value, str) else None
     return round(float(share[1] or 1) * total_steps) if share else value
 

@@ -17,7 +17,7 @@ from harness.errors import RunError
 from harness.paths import RunPaths
 from harness.spec.run import DataRef, RunSpec, TrainSettings
 from harness.store.records import TrainResult
-from harness.train.adapter import ParameterCount, attach, detach, measure, unpatch
+from harness.train.adapter import ParameterCount, attach, detach, in_steps, measure, unpatch
 from harness.train.arguments import sft_config, total_steps
 from harness.train.callbacks import (
     CheckpointCallback,
@@ -137,7 +137,9 @@ def _resume_point(job: _Job, device: torch.device) -> tuple[str | None, Meter]:
 
 def _callbacks(job: _Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
     every = job.settings.eval_steps if job.resumable and not job.keeps_best else 0
-    own = [resolve(entry["class"])(**entry.get("args", {})) for entry in job.run.adapter.callbacks]
+    own = [
+        resolve(entry["class"])(**in_steps(entry.get("args", {}), job.steps)) for entry in job.run.adapter.callbacks
+    ]
     return [
         *own,
         MeterCallback(meter),
@@ -149,7 +151,8 @@ def _callbacks(job: _Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
 
 def _make_trainer(job: _Job, callbacks: list[TrainerCallback]) -> Trainer:
     adapter, model = job.run.adapter, job.model
-    optimizer = resolve(adapter.optimizer)(model, job.run) if adapter.optimizer else None
+    optimizer_args = in_steps(adapter.optimizer_args, job.steps)
+    optimizer = resolve(adapter.optimizer)(model, job.run, **optimizer_args) if adapter.optimizer else None
     trainer = job.trainer(
         model=model,
         args=sft_config(

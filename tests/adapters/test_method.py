@@ -41,6 +41,33 @@ def test_callbacks_have_a_class_and_arguments(method):
     assert found.callbacks == ({"class": "a.b:C", "args": {}}, {"class": "a.b:D", "args": {"n": 1}})
 
 
+def test_an_optimizer_has_a_factory_and_arguments(method):
+    plain = method("optimizer: a.b:make\n")
+    named = method("params: {ratio: 16}\noptimizer: {class: a.b:make, args: {ratio: '${ratio}'}}\n")
+
+    assert (plain.optimizer, plain.optimizer_args) == ("a.b:make", {})
+    assert (named.optimizer, named.optimizer_args) == ("a.b:make", {"ratio": "${ratio}"})
+
+
+def test_what_is_wrong_with_a_family_limits_and_named_classes(problems):
+    text = (
+        "family: lowrank\n"
+        "limits: {merge: it is non-linear, resumes: ''}\n"
+        "optimizer: {class: a.b:make, arg: 3}\n"
+        "callbacks:\n"
+        "  - {class: a.b:C, args: [1]}\n"
+        "  - {class: a.b:C, args: {every: '${r}'}}\n"
+    )
+    assert problems(text) == [
+        "mine.yaml:3 family: unknown family 'lowrank', did you mean 'low-rank'?",
+        "mine.yaml:4 limits.merge: unknown check, did you mean 'merges'?",
+        "mine.yaml:4 limits.resumes: must be the reason as a text, got ''",
+        "mine.yaml:5 optimizer.arg: unknown field, did you mean 'args'?",
+        "mine.yaml:7 callbacks[0].args: must be a mapping, got [1]",
+        "mine.yaml:8 callbacks[1].args.every: ${r} is no parameter, none is allowed here",
+    ]
+
+
 def test_every_problem_is_told_at_its_line(problems):
     text = (
         "methd: x\n"

@@ -121,6 +121,19 @@ def test_what_changes_the_adapter_changes_both_ids(experiment, change):
     assert before[1] != after[1]
 
 
+def test_what_an_optimizer_and_a_callback_are_given_counts(experiment, write):
+    head = "method: mine\nconfig_class: peft:LoraConfig\nparams: {ratio: 16, every: 2}\n"
+    args = "optimizer: {class: 'a.b:make', args: {ratio: '${ratio}'}}\n"
+    called = "callbacks: [{class: 'a.b:C', args: {every: '${every}'}}]\n"
+    write("adapters/mine.yaml", head + args + called)
+    mine = {"method": "mine"}
+    (found,) = expand(experiment(adapters=[mine]))
+
+    assert (found.adapter.optimizer_args, found.adapter.callbacks[0]["args"]) == ({"ratio": 16}, {"every": 2})
+    changed = [ids(experiment(adapters=[mine | more])) for more in ({}, {"ratio": 4}, {"every": 3})]
+    assert len({train_id for train_id, _ in changed}) == 3
+
+
 @pytest.mark.parametrize("score", [{"limit": 5}, {"decoding": {"beams": 4}}, {"decoding": {"sample": True}}])
 def test_the_scoring_protocol_changes_the_run_id_alone(experiment, score):
     before, after = ids(experiment()), ids(experiment(score=score))
