@@ -34,8 +34,10 @@ lint: $(VENV)/.test  ## Check style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-docs: $(VENV)/.installed  ## Write the command reference anew.
+docs: $(VENV)/.installed  ## Write the pages on commands and methods anew.
 	$(BIN)/python -m harness.cli.reference > docs/cli.md
+	$(BIN)/python -m harness.cli.methods_page > docs/.methods.md
+	mv docs/.methods.md docs/methods.md
 
 clean:  ## Remove the virtual environment and all artefacts of demo runs.
 	rm -rf $(VENV) .harness build dist

@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from harness.cli.main import COMMANDS, cli
+from harness.cli.methods_page import built_in, counted, page, read_counts
 from harness.cli.reference import reference
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,17 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONT
 
 def test_the_command_reference_is_what_help_says() -> None:
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference(), "run `make docs`"
+
+
+def test_the_page_of_methods_is_what_their_files_say() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert text == page(built_in().methods.values(), read_counts(text)), "run `make docs`"
+
+
+@pytest.mark.slow
+def test_the_page_of_methods_counts_their_parameters_as_they_are() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert read_counts(text) == counted(built_in()), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

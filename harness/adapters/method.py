@@ -17,8 +17,9 @@ from harness.located import Located, Path_, dotted, read_yaml
 class Method:
     """A method's definition.
 
-    trains: `adapter` (through `config_class`), `all` weights, or `nothing`; config: the arguments of
-    `config_class` with `${param}` references; train: the hyper-parameters that the method needs;
+    summary: what it changes, in a line; trains: `adapter` (through `config_class`), `all` weights, or `nothing`;
+    config: the arguments of `config_class` with `${param}` references; train: the hyper-parameters that the method
+    needs; paper: `title`, `arxiv`, `venue`, `year`, as far as they are given;
     callbacks: transformers callbacks as `{class: module:Class, args: {...}}`, with `${param}` references in args, as
     in optimizer_args; limits: what it can't do, with the reason, by the checks of `harness adapters check`;
     lines: where each of `train` stands; class_lines: where each class is named (`config_class`, `callbacks[0]`, ...).
@@ -27,6 +28,7 @@ class Method:
     method: str
     title: str
     file: str
+    summary: str = ""
     trains: Literal["adapter", "all", "nothing"] = "adapter"
     config_class: str | None = None
     params: dict[str, Param] = field(default_factory=dict)
@@ -55,7 +57,7 @@ def load_method(path: Path, shown_as: str | None = None) -> Method:
     if problems:
         raise SpecError(problems)
     raw = located.data
-    optional = ("train", "trainer", "mergeable", "family", "paper", "limits", "notes")
+    optional = ("summary", "train", "trainer", "mergeable", "family", "paper", "limits", "notes")
     plain = {key: raw[key] for key in optional if raw.get(key) is not None}
     optimizer = _named(raw["optimizer"]) if raw.get("optimizer") else {"class": None, "args": {}}
     return Method(

@@ -5,23 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from harness.adapters.families import FAMILIES
 from harness.errors import Problem, nearest
 from harness.located import Located, Path_
 
 REFERENCE = re.compile(r"\$\{(\w+)\}")
 CLASS_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 FIELDS = {
-    "method", "title", "paper", "config_class", "trains", "params", "config", "train", "callbacks", "trainer",
-    "optimizer", "mergeable", "family", "limits", "notes",
+    "method", "title", "summary", "paper", "config_class", "trains", "params", "config", "train", "callbacks",
+    "trainer", "optimizer", "mergeable", "family", "limits", "notes",
 }  # fmt: skip
 CLASSES = ("config_class", "trainer", "optimizer")
-FAMILIES = (
-    "low-rank", "shared", "structured", "orthogonal", "sparse", "bottleneck", "prompt", "representation", "selective",
-    "full", "none",
-)  # fmt: skip
 LIMITS = ("counts", "starts_as_base", "reloads", "resumes", "merges")
 """What `harness adapters check` sees and a method may declare that it can't do."""
-TEXTS = ("title", "notes")
+PAPER_FIELDS = ("title", "arxiv", "venue", "year")
+TEXTS = ("title", "summary", "notes")
 NAMED = "module:Class or {class: module:Class, args: {...}}"
 
 
@@ -50,7 +48,9 @@ def shape_problems(located: Located) -> list[Problem]:
         problems.append(located.problem(("mergeable",), f"must be true or false, got {raw['mergeable']!r}"))
     if (family := raw.get("family")) is not None and family not in FAMILIES:
         problems.append(located.problem(("family",), f"unknown family {family!r}, {nearest(str(family), FAMILIES)}"))
-    return [*problems, *_class_problems(located), *_limit_problems(located), *_reference_problems(located)]
+    for part in (_class_problems, _paper_problems, _limit_problems, _reference_problems):
+        problems += part(located)
+    return problems
 
 
 def _class_problems(located: Located) -> list[Problem]:
@@ -81,6 +81,18 @@ def _named_problems(place: Path_, entry: Any, located: Located) -> list[Problem]
     ]
     if args is not None and not isinstance(args, dict):
         problems.append(located.problem((*place, "args"), f"must be a mapping, got {args!r}"))
+    return problems
+
+
+def _paper_problems(located: Located) -> list[Problem]:
+    paper = located.data.get("paper")
+    problems = []
+    for key, value in paper.items() if isinstance(paper, dict) else ():
+        if key not in PAPER_FIELDS:
+            problems.append(located.problem(("paper", key), f"unknown field, {nearest(str(key), PAPER_FIELDS)}"))
+        elif not isinstance(value, int if key == "year" else str):
+            kind = "a year" if key == "year" else "a text (in quotes)"
+            problems.append(located.problem(("paper", key), f"must be {kind}, got {value!r}"))
     return problems
 
 

@@ -33,6 +33,35 @@ def test_a_users_own_method_runs_without_code(project: Project) -> None:
     assert board["rows"][0]["trainable_params"] > 0
 
 
+def test_methods_are_listed_by_family_with_what_they_are(project: Project) -> None:
+    project.write("adapters/mine.yaml", HRA + "mergeable: true\npaper: {title: A paper, year: 2024}\n")
+    lines = project.harness("adapters", "list").stdout.splitlines()
+    low_rank, shared, other = (lines.index(f"[{name}]") for name in ("low-rank", "shared", "other"))
+    assert any(line.split()[0] == "lora" for line in lines[low_rank:shared])
+    assert lines[other + 1].split() == ["mine", "HRA", "2024", "merges", "r=8", "targets=QKVUD"]
+
+
+def test_a_method_is_explained(project: Project) -> None:
+    more = "summary: Reflects the weight.\n"
+    more += "paper: {title: A paper, arxiv: '2405.17484', venue: NeurIPS 2024, year: 2024}\n"
+    more += "mergeable: true\nlimits: {resumes: it keeps a state of its own}\ntrain: {learning_rate: 0.01}\n"
+    more += "optimizer: {class: 'a.b:make', args: {ratio: '${r}'}}\nnotes: Ours.\n"
+    project.write("adapters/mine.yaml", HRA + more)
+    assert project.harness("adapters", "show", "mine").stdout.splitlines() == [
+        "HRA (adapters/mine.yaml)",
+        "Reflects the weight.",
+        "A paper, NeurIPS 2024, arXiv 2405.17484",
+        "class: peft:HRAConfig",
+        "merges: yes",
+        "  r        8      whole number from 1",
+        "  targets  QKVUD  text",
+        "optimizer: a.b:make (ratio=${r})",
+        "train.learning_rate: 0.01",
+        "limit: resumes: it keeps a state of its own",
+        "Ours.",
+    ]
+
+
 def test_methods_of_a_folder_named_on_the_command_line_come_first(project: Project) -> None:
     project.write("own/lora.yaml", HRA.replace("method: mine", "method: lora"))
     shown = project.json("--adapters", "own", "adapters", "show", "lora", "--json")
