@@ -9,9 +9,6 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from ..placement import PlacementConfig
-from ..registration import extend_peft_type
-
-BOTTLENECK = extend_peft_type("BOTTLENECK")
 
 VARIANTS = ("series", "parallel")
 
@@ -33,7 +30,7 @@ class BottleneckConfig(PlacementConfig):
         ValueError: a value is out of its range, or the non-linearity is unknown, linear, or has parameters.
     """
 
-    biases: ClassVar[tuple[str, ...]] = ("none", "all", "bottleneck_only")
+    method: ClassVar[str] = "bottleneck"
 
     r: int = field(default=256, metadata={"help": "The bottleneck's size."})
     variant: str = field(
@@ -49,15 +46,11 @@ class BottleneckConfig(PlacementConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.peft_type = BOTTLENECK
-        if not isinstance(self.r, int) or self.r < 1:
-            raise ValueError(f"`r` must be an integer of at least 1, got {self.r!r}.")
+        self._check_at_least("r", 1)
         if self.variant not in VARIANTS:
             raise ValueError(f"`variant` must be one of {', '.join(VARIANTS)}, got {self.variant!r}.")
-        if not self.scaling > 0:
-            raise ValueError(f"`scaling` must be positive, got {self.scaling!r}.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be at least 0 and below 1, got {self.dropout!r}.")
+        self._check_positive("scaling")
+        self._check_dropout("dropout")
         check_non_linearity(self.non_linearity)
 
 

@@ -8,9 +8,6 @@ from typing import ClassVar
 
 from ..bottleneck.config import check_non_linearity
 from ..placement import PlacementConfig
-from ..registration import extend_peft_type
-
-COMPACTER = extend_peft_type("COMPACTER")
 
 
 @dataclass
@@ -30,7 +27,7 @@ class CompacterConfig(PlacementConfig):
         ValueError: a value is out of its range, or the non-linearity is unknown, linear, or has parameters.
     """
 
-    biases: ClassVar[tuple[str, ...]] = ("none", "all", "compacter_only")
+    method: ClassVar[str] = "compacter"
 
     r: int = field(default=1, metadata={"help": "The rank of the matrices that each layer has of its own."})
     n: int = field(
@@ -49,11 +46,8 @@ class CompacterConfig(PlacementConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.peft_type = COMPACTER
         for name in ("r", "n", "reduction_factor"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}.")
+            self._check_at_least(name, 1)
         if not self.init_range > 0:
             raise ValueError(
                 f"`init_range` must be positive, got {self.init_range!r}: shared matrices of zeros get no gradient."

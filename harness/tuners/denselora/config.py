@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
-from peft import PeftConfig
 from torch import nn
 from transformers.activations import ACT2FN
 
-from ..registration import extend_peft_type
-
-DENSELORA = extend_peft_type("DENSELORA")
+from ..placement import PlacementConfig
 
 LINEAR_ACTIVATIONS = ("identity", "linear")
-BIASES = ("none", "all", "denselora_only")
 
 
 def make_activation(name: str) -> nn.Module:
@@ -35,7 +32,7 @@ def value_and_slope_at_zero(name: str) -> tuple[float, float]:
 
 
 @dataclass
-class DenseLoraConfig(PeftConfig):
+class DenseLoraConfig(PlacementConfig):
     """Configuration of a [`DenseLoraModel`]: `y = W0 x + (alpha / r) * drop(act(D M drop(act(E drop(x)))))`.
 
     x: (batch, seq, in) -> y: (batch, seq, out).
@@ -50,6 +47,8 @@ class DenseLoraConfig(PeftConfig):
         ValueError: a value is out of its range, an activation is unknown, or the decoder's activation f can't learn
             from the decoder's zero start (f(0) != 0 or f'(0) == 0).
     """
+
+    method: ClassVar[str] = "denselora"
 
     r: int = field(default=16, metadata={"help": "The rank: the side of M and the size of the code between E and D."})
     alpha: float = field(default=32, metadata={"help": "The adapter's output is multiplied by alpha / r."})
@@ -70,51 +69,13 @@ class DenseLoraConfig(PeftConfig):
         default=True,
         metadata={"help": "Whether E and D are trained. If not, D starts random, M at zero, and only M is trained."},
     )
-    init_weights: bool = field(
-        default=True,
-        metadata={"help": "Whether the adapter starts as the identity. False (random everywhere) is for tests."},
-    )
-    target_modules: list[str] | str | None = field(
-        default=None,
-        metadata={
-            "help": (
-                "Names of the modules to adapt, a regular expression, or 'all-linear'. "
-                "If not given, PEFT's default of LoRA for the model's architecture."
-            )
-        },
-    )
-    exclude_modules: list[str] | str | None = field(
-        default=None, metadata={"help": "Names of modules not to adapt, or a regular expression."}
-    )
-    layers_to_transform: list[int] | int | None = field(
-        default=None, metadata={"help": "The indexes of the layers to adapt. If not given, all."}
-    )
-    layers_pattern: list[str] | str | None = field(
-        default=None,
-        metadata={"help": "The name of the list of layers, where `layers_to_transform` does not find it itself."},
-    )
-    modules_to_save: list[str] | None = field(
-        default=None, metadata={"help": "Modules that are not adapted but trained as a whole and saved."}
-    )
-    bias: str = field(
-        default="none", metadata={"help": "The base model's biases to train: 'none', 'all' or 'denselora_only'."}
-    )
-    trainable_token_indices: list[int] | dict[str, list[int]] | None = field(
-        default=None, metadata={"help": "Tokens whose embeddings are trained, or these by name of the embedding."}
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.peft_type = DENSELORA
-        if isinstance(self.target_modules, list):
-            self.target_modules = set(self.target_modules)
-        if isinstance(self.exclude_modules, list):
-            self.exclude_modules = set(self.exclude_modules)
-        self._check_numbers()
+        self._check_at_least("r", 1)
+        self._check_positive("alpha")
+        self._check_dropout("dropout")
         self._check_activations()
-        self._check_layers()
-        if self.bias not in BIASES:
-            raise ValueError(f"`bias` must be one of {', '.join(BIASES)}, got {self.bias!r}.")
 
     @property
     def decoder_activation_name(self) -> str:
@@ -125,14 +86,6 @@ class DenseLoraConfig(PeftConfig):
     def is_linear(self) -> bool:
         """Whether the adapter is linear in its input, so that it can be merged into the base weights."""
         return self.activation in LINEAR_ACTIVATIONS and self.decoder_activation_name in LINEAR_ACTIVATIONS
-
-    def _check_numbers(self) -> None:
-        if not isinstance(self.r, int) or self.r < 1:
-            raise ValueError(f"`r` must be an integer of at least 1, got {self.r!r}.")
-        if not self.alpha > 0:
-            raise ValueError(f"`alpha` must be positive, got {self.alpha!r}.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be at least 0 and below 1, got {self.dropout!r}.")
 
     def _check_activations(self) -> None:
         for name in (self.activation, self.decoder_activation_name):
@@ -154,9 +107,3 @@ class DenseLoraConfig(PeftConfig):
             f"DenseLoRA can't learn with {name!r} after the decoder: {reason}. "
             "Choose an activation with f(0) = 0 and f'(0) != 0, such as decoder_activation='gelu'."
         )
-
-    def _check_layers(self) -> None:
-        if isinstance(self.target_modules, str) and self.layers_to_transform is not None:
-            raise ValueError("`layers_to_transform` needs `target_modules` to be a list of names, not a string.")
-        if self.layers_pattern and self.layers_to_transform is None:
-            raise ValueError("When `layers_pattern` is specified, `layers_to_transform` must also be specified.")

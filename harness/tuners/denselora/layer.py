@@ -11,21 +11,15 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from ..placement import can_be_added_to
 from .config import DenseLoraConfig, make_activation
 from .function import Recipe, adapt
-
-PLAIN_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def _kaiming(*shape: int) -> nn.Parameter:
     weight = nn.Parameter(torch.empty(shape))
     nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
     return weight
-
-
-def _is_plain(weight: torch.Tensor) -> bool:
-    """Whether numbers can be added to a weight. Packed ones are of a class of their own or of another dtype."""
-    return type(weight) in (nn.Parameter, torch.Tensor) and weight.dtype in PLAIN_DTYPES
 
 
 class DenseLoraLayer(BaseTunerLayer):
@@ -106,7 +100,7 @@ class DenseLoraLayer(BaseTunerLayer):
                     "layer's input, so no weight matrix equals it. Keep it beside the base model (`save_pretrained`, "
                     "`PeftModel.from_pretrained`), remove it with `unload()`, or train with activation='identity'."
                 )
-            if name in self.denselora_M and not _is_plain(self.get_base_layer().weight):
+            if name in self.denselora_M and not can_be_added_to(self.get_base_layer().weight):
                 raise NotImplementedError(
                     f"The DenseLoRA adapter {name!r} can't be merged into quantized weights. Load the base model "
                     "without quantization and the adapter on top of it, and merge there."

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from peft import PeftConfig
-from peft.tuners.tuners_utils import (
-    BaseTuner,
-    BaseTunerLayer,
-    _get_in_out_features,
-    _maybe_include_all_linear_layers,
-)
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from peft.utils.error import NoMatchingPeftModuleError
 from torch import nn
 
-from .checks import check_can_be_adapted, check_fits, check_placement, linear_modules
+from ..placement import PlacedModel
+from .checks import check_placement
 from .config import DenseLoraConfig
 from .layer import DenseLoraLayer, Linear
 
@@ -42,7 +36,7 @@ def group_of(module_name: str, module: nn.Module) -> str:
     return f"{module_name.rpartition('.')[2]}_{in_features}x{out_features}"
 
 
-class DenseLoraModel(BaseTuner):
+class DenseLoraModel(PlacedModel):
     """A model with DenseLoRA adapters (the DenseLoRA paper, section 3).
 
     The tuner owns the encoders and decoders (`denselora_encoder.<group>.<adapter>`); the layers refer to them and own
@@ -52,6 +46,7 @@ class DenseLoraModel(BaseTuner):
     """
 
     uses_shared_state: bool = True
+    title: str = "DenseLoRA"
     prefix: str = "denselora_"
     tuner_layer_cls = DenseLoraLayer
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -63,12 +58,6 @@ class DenseLoraModel(BaseTuner):
         for layer in self._dense_layers():
             self.denselora_encoder.add_module(layer.group, layer.denselora_encoder)
             self.denselora_decoder.add_module(layer.group, layer.denselora_decoder)
-
-    def _prepare_model(self, peft_config: DenseLoraConfig, model: nn.Module) -> None:
-        _maybe_include_all_linear_layers(peft_config, model)
-        for key, module in uninjected_modules(model):
-            if self._check_target_module_exists(peft_config, key):
-                check_can_be_adapted(key, module)
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """Adds an adapter; one that has the name already is replaced.
@@ -88,12 +77,7 @@ class DenseLoraModel(BaseTuner):
             for part in (self.denselora_encoder, self.denselora_decoder)
             for w in part.parameters()
         ]
-        try:
-            super().inject_adapter(model, adapter_name, *args, **kwargs)
-        except NoMatchingPeftModuleError as error:
-            raise NoMatchingPeftModuleError(
-                f"{error} Linear modules of the model: {linear_modules(model)}."
-            ) from error
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
         for weight, requires_grad in found:
             weight.requires_grad_(requires_grad)
 
@@ -115,13 +99,6 @@ class DenseLoraModel(BaseTuner):
         layer = Linear(target, adapter_name, peft_config, group, encoder, decoder)
         self._replace_module(parent, target_name, layer, target)
 
-    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
-        if hasattr(new_module, "base_layer"):
-            super()._replace_module(parent, child_name, new_module, child)
-        else:
-            # An unloaded module is whole. PEFT would assign its weight anew, which fails after trained tokens.
-            setattr(parent, child_name, new_module)
-
     def _dense_layers(self) -> Iterator[DenseLoraLayer]:
         return (module for module in self.model.modules() if isinstance(module, DenseLoraLayer))
 
@@ -130,55 +107,3 @@ class DenseLoraModel(BaseTuner):
         yield from self.denselora_encoder.children()
         yield from self.denselora_decoder.children()
         yield from (layer.denselora_M for layer in self._dense_layers())
-
-    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
-        # PEFT's own cast sees only what a layer registers, and a frozen entry of a dictionary becomes trainable in it.
-        for weights in self._dictionaries() if autocast_adapter_dtype else ():
-            if adapter_name in weights and weights[adapter_name].itemsize < torch.float32.itemsize:
-                weight = weights[adapter_name]
-                weights[adapter_name] = nn.Parameter(weight.detach().float(), requires_grad=weight.requires_grad)
-        super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
-
-    def _check_mergeable(self, adapter_names: list[str] | None) -> None:
-        """Refuses a merge before any layer is touched (see `DenseLoraLayer.check_mergeable`)."""
-        for layer in self._dense_layers():
-            layer.check_mergeable(adapter_names)
-
-    def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
-        """Adds the adapters to the base weights, in place.
-
-        Raises:
-            NotImplementedError: an adapter is not linear in its input, or the base weights are quantized.
-        """
-        self._check_mergeable(adapter_names)
-        super().merge_adapter(adapter_names=adapter_names, safe_merge=safe_merge)
-
-    def _unload_and_optionally_merge(
-        self,
-        merge: bool = True,
-        progressbar: bool = False,
-        safe_merge: bool = False,
-        adapter_names: list[str] | None = None,
-    ) -> nn.Module:
-        if merge:
-            self._check_mergeable(adapter_names)
-        return super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
-
-    @classmethod
-    def _remap_adapter_state_dict_for_load(
-        cls, model: nn.Module, config: PeftConfig, adapter_name: str, state_dict: dict[str, torch.Tensor]
-    ) -> dict[str, torch.Tensor]:
-        remapped = super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
-        check_fits(model, adapter_name, cls.prefix, remapped)
-        return remapped
-
-
-def uninjected_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yields the modules that an injection may target, with their names: all but the insides of adapted layers."""
-    inside = None
-    for key, module in model.named_modules():
-        if not key or (inside and key.startswith(inside)):
-            continue
-        yield key, module
-        if isinstance(module, BaseTunerLayer):
-            inside = f"{key}."

@@ -15,9 +15,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from ..placement import can_be_added_to
 from .config import LowRankConfig
-
-PLAIN_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def kaiming(*shape: int) -> nn.Parameter:
@@ -127,8 +126,7 @@ class LowRankLayer(nn.Module, BaseTunerLayer):
         """
         names = self.active_adapters if adapter_names is None else adapter_names
         weight = self.get_base_layer().weight
-        # Packed weights are of a class of their own or of another dtype.
-        if type(weight) in (nn.Parameter, torch.Tensor) and weight.dtype in PLAIN_DTYPES:
+        if can_be_added_to(weight):
             return
         for name in names:
             if name in self.r:

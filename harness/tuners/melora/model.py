@@ -16,18 +16,19 @@ class MeLoraModel(LowRankModel):
     prefix: str = "melora_"
     tuner_layer_cls = MeLoraLayer
 
-    def check_target(self, config: MeLoraConfig, name: str, base: nn.Module) -> None:
+    def _check_target(self, name: str, base: nn.Module, peft_config: MeLoraConfig) -> None:
         """Checks that n divides the layer's sizes.
 
         Raises:
             TypeError: the module is neither an `nn.Linear` nor a `Conv1D`.
             ValueError: n does not divide the layer's sizes.
         """
-        super().check_target(config, name, base)
+        super()._check_target(name, base, peft_config)
         in_features, out_features = _get_in_out_features(base)
-        if in_features % config.n or out_features % config.n:
+        if in_features % peft_config.n or out_features % peft_config.n:
             raise ValueError(
-                f"MELoRA with n={config.n} can't adapt {name!r}, which has {in_features} inputs and {out_features} "
-                f"outputs: each of the {config.n} mini LoRAs takes an equal part of both, so n must divide them. "
+                f"MELoRA with n={peft_config.n} can't adapt {name!r}, which has {in_features} inputs and "
+                f"{out_features} outputs: each of the {peft_config.n} mini LoRAs takes an equal part of both, so n "
+                "must divide them. "
                 "Choose another n, or name the module in `exclude_modules`."
             )

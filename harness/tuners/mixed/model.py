@@ -11,8 +11,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _maybe_include_all_linear_l
 from torch import nn
 
 from ..denselora import DenseLoraConfig, DenseLoraLayer, DenseLoraModel
-from ..denselora.checks import check_can_be_adapted, linear_modules
-from ..denselora.model import group_of, uninjected_modules
+from ..denselora.model import group_of
+from ..placement import check_is_linear, linear_modules, uninjected_modules
 from .config import MixedConfig
 
 
@@ -98,7 +98,7 @@ def _check_targets(config: MixedConfig, model: nn.Module) -> None:
             )
         if not is_dense:
             continue
-        check_can_be_adapted(key, module)
+        check_is_linear("DenseLoRA", key, module)
         group = group_of(key, module)
         if owners.setdefault(group, parts[0]) != parts[0]:
             raise ValueError(

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..placement import PlacementConfig
-from ..registration import extend_peft_type
-
-RED = extend_peft_type("RED")
 
 
 @dataclass
@@ -20,8 +17,4 @@ class RedConfig(PlacementConfig):
     hyper-parameters but its place: the paper edits what each MLP gives out.
     """
 
-    biases: ClassVar[tuple[str, ...]] = ("none", "all", "red_only")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.peft_type = RED
+    method: ClassVar[str] = "red"

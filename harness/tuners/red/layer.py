@@ -10,9 +10,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from ..placement import can_be_added_to
 from .config import RedConfig
-
-PLAIN_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class RedLayer(BaseTunerLayer):
@@ -54,7 +53,7 @@ class RedLayer(BaseTunerLayer):
                     "has nowhere to go. Keep it beside the base model (`save_pretrained`, "
                     "`PeftModel.from_pretrained`) or remove it with `unload()`."
                 )
-            if type(base.weight) not in (nn.Parameter, torch.Tensor) or base.weight.dtype not in PLAIN_DTYPES:
+            if not can_be_added_to(base.weight):
                 raise NotImplementedError(
                     f"The RED adapter {name!r} can't be merged into quantized weights. Load the base model without "
                     "quantization and the adapter on top of it, and merge there."

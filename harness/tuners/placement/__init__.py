@@ -1,0 +1,17 @@
+"""What tuners of linear layers have in common: where they go, what is checked first, how they are kept and merged."""
+
+from .config import PlacementConfig
+from .files import check_fits
+from .model import PlacedModel
+from .targets import check_is_linear, linear_modules, uninjected_modules
+from .weights import can_be_added_to
+
+__all__ = [
+    "PlacedModel",
+    "PlacementConfig",
+    "can_be_added_to",
+    "check_fits",
+    "check_is_linear",
+    "linear_modules",
+    "uninjected_modules",
+]

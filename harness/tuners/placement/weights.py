@@ -1,0 +1,13 @@
+"""What can be merged into."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+PLAIN_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def can_be_added_to(weight: torch.Tensor) -> bool:
+    """Whether numbers can be added to a weight. Packed ones are of a class of their own or of another dtype."""
+    return type(weight) in (nn.Parameter, torch.Tensor) and weight.dtype in PLAIN_DTYPES
