@@ -183,6 +183,16 @@ def test_wholly_trained_modules_and_tokens_are_saved_too(
 
 
 @methods
+def test_trained_tokens_are_unloaded_with_the_adapter(llama, make_llama, tokens, make_config):
+    model = get_peft_model(llama, make_config(init_weights=False, trainable_token_indices=[3, 5])).eval()
+    with torch.no_grad():
+        model.get_input_embeddings().token_adapter.trainable_tokens_delta["default"].add_(1)
+        bare = model.unload()
+        torch.testing.assert_close(bare(tokens).logits, make_llama()(tokens).logits, rtol=0, atol=1e-6)
+    assert bare.state_dict().keys() == make_llama().state_dict().keys()
+
+
+@methods
 def test_biases_of_the_adapted_layers_can_be_trained_with_it(gpt2, make_config):
     own = make_config().peft_type.value.lower()
     model = get_peft_model(gpt2, make_config(target_modules=["c_fc"], bias=f"{own}_only"))
