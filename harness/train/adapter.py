@@ -123,12 +123,20 @@ def detach(base: PreTrainedModel, model: PreTrainedModel | PeftModel) -> None:
     It can't undo what changed the base weights themselves (full fine-tuning, trained biases, merging):
     compare `base_fingerprint` before and after, and load the base anew where they differ.
     """
-    if isinstance(model, PeftModel) and not model.active_peft_config.is_prompt_learning:
-        model.unload()
+    if isinstance(model, PeftModel):
+        _take_off(model)
     unpatch(base)
     for left in ("_hf_peft_config_loaded", "peft_config"):
         base.__dict__.pop(left, None)
     base.eval()
+
+
+def _take_off(model: PeftModel) -> None:
+    """Puts the base's own modules back where a tuner's stand; a prompt stands beside the base."""
+    if model.active_peft_config.is_adaption_prompt:
+        model.base_model.disable_adapter_layers()
+    elif not model.active_peft_config.is_prompt_learning:
+        model.unload()
 
 
 def base_fingerprint(base: PreTrainedModel) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -15,9 +12,9 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from harness.errors import RunError
 from harness.paths import RunPaths
-from harness.spec.run import DataRef, RunSpec, TrainSettings
+from harness.spec.run import RunSpec
 from harness.store.records import TrainResult
-from harness.train.adapter import ParameterCount, attach, detach, in_steps, measure, unpatch
+from harness.train.adapter import attach, detach, in_steps, measure, unpatch
 from harness.train.arguments import sft_config, total_steps
 from harness.train.callbacks import (
     CheckpointCallback,
@@ -29,46 +26,18 @@ from harness.train.callbacks import (
     StopCallback,
     last_complete,
 )
-from harness.train.examples import fingerprints
+from harness.train.job import Job
+from harness.train.outcome import result
 from harness.train.reference import resolve
-from harness.train.rows import Rows, prepare
+from harness.train.rows import prepare
 from harness.train.saving import save_weights
+from harness.train.state import whole_checkpoints
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class Stopped(Exception):
     """The training was asked to stop; a checkpoint is written where the method can resume from one."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A training that is set up: everything about it that doesn't change."""
-
-    run: RunSpec
-    paths: RunPaths
-    data: DataRef
-    settings: TrainSettings
-    seed: int
-    tokenizer: PreTrainedTokenizerBase
-    rows: Rows
-    steps: int
-    count: ParameterCount
-    trainer: type[Trainer]
-    model: PreTrainedModel | PeftModel
-
-    @property
-    def prompt_learning(self) -> bool:
-        return isinstance(self.model, PeftModel) and self.model.active_peft_config.is_prompt_learning
-
-    @property
-    def resumable(self) -> bool:
-        """Whether a checkpoint holds the whole state: not where a trainer or learned prompts keep some of it back."""
-        return getattr(self.trainer, "resumable", True) and not self.prompt_learning
-
-    @property
-    def keeps_best(self) -> bool:
-        return self.settings.checkpoint == "best" and len(self.rows.validation) > 0 and self.resumable
 
 
 def train(
@@ -96,7 +65,7 @@ def train(
     try:
         model = attach(base, run.adapter, steps, run.seed)
         count, trainer = measure(model, size), resolve(run.adapter.trainer or "trl:SFTTrainer")
-        job = _Job(run, paths, run.data, run.train, run.seed, tokenizer, rows, steps, count, trainer, model)
+        job = Job(run, paths, run.data, run.train, run.seed, tokenizer, rows, steps, count, trainer, model)
         return _fit(job, base, emit, should_stop), model
     except BaseException as error:
         detach(base, model)
@@ -105,13 +74,14 @@ def train(
         raise
 
 
-def _fit(job: _Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], bool]) -> TrainResult:
+def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], bool]) -> TrainResult:
     checkpoint, meter = _resume_point(job, base.device)
     stop = StopCallback(should_stop, saves=job.resumable)
     trainer = _make_trainer(job, [*_callbacks(job, meter, emit), stop])
     watch = meter.watch(job.model)
     try:
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with whole_checkpoints(job.model):
+            trainer.train(resume_from_checkpoint=checkpoint)
     finally:
         watch.remove()
         _let_go(trainer, job.model)
@@ -121,10 +91,10 @@ def _fit(job: _Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[],
     job.model.eval()
     saved = _save(job)
     shutil.rmtree(job.paths.checkpoints, ignore_errors=True)
-    return _result(job, trainer, meter, saved, checkpoint)
+    return result(job, trainer, meter, saved, checkpoint)
 
 
-def _resume_point(job: _Job, device: torch.device) -> tuple[str | None, Meter]:
+def _resume_point(job: Job, device: torch.device) -> tuple[str | None, Meter]:
     """The checkpoint to resume from, and what was spent up to it; leftovers that are none are removed."""
     folder = job.paths.checkpoints
     found = last_complete(folder, job.run.train_id, job.steps) if job.resumable else None
@@ -135,7 +105,7 @@ def _resume_point(job: _Job, device: torch.device) -> tuple[str | None, Meter]:
     return str(checkpoint), Meter(device, mark["seconds"], mark["tokens"], mark["peak"])
 
 
-def _callbacks(job: _Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
+def _callbacks(job: Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
     every = job.settings.eval_steps if job.resumable and not job.keeps_best else 0
     own = [
         resolve(entry["class"])(**in_steps(entry.get("args", {}), job.steps)) for entry in job.run.adapter.callbacks
@@ -149,7 +119,7 @@ def _callbacks(job: _Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
     ]
 
 
-def _make_trainer(job: _Job, callbacks: list[TrainerCallback]) -> Trainer:
+def _make_trainer(job: Job, callbacks: list[TrainerCallback]) -> Trainer:
     adapter, model = job.run.adapter, job.model
     optimizer_args = in_steps(adapter.optimizer_args, job.steps)
     optimizer = resolve(adapter.optimizer)(model, job.run, **optimizer_args) if adapter.optimizer else None
@@ -164,7 +134,7 @@ def _make_trainer(job: _Job, callbacks: list[TrainerCallback]) -> Trainer:
             fp16=model.device.type == "cuda" and model.dtype == torch.float16,
             evaluates=len(job.rows.validation) > 0,
             keeps_best=job.keeps_best,
-            gradient_checkpointing=job.settings.gradient_checkpointing and not job.prompt_learning,
+            gradient_checkpointing=job.gradient_checkpointing,
         ),
         data_collator=DataCollatorForLanguageModeling(pad_token_id=job.tokenizer.pad_token_id),
         train_dataset=job.rows.train,
@@ -186,61 +156,11 @@ def _let_go(trainer: Trainer, model: PreTrainedModel | PeftModel) -> None:
         trainer.accelerator.free_memory()
 
 
-def _save(job: _Job) -> int | None:
+def _save(job: Job) -> int | None:
     """Saves the adapter, or with `keep` a fully fine-tuned model, and returns the weights' bytes."""
     if job.run.adapter.trains == "all" and not job.run.keep:
         return None
     return save_weights(job.model, job.tokenizer, job.paths.adapter)
-
-
-def _result(job: _Job, trainer: Trainer, meter: Meter, saved: int | None, resumed: str | None) -> TrainResult:
-    state = trainer.state
-    best = state.best_global_step if job.keeps_best else None
-    return TrainResult(
-        seconds=meter.seconds,
-        steps=state.global_step,
-        tokens=meter.tokens,
-        peak_memory_bytes=meter.peak_memory_bytes,
-        trainable_params=job.count.trainable,
-        base_params=job.count.base,
-        trainable_percent=job.count.percent,
-        adapter_bytes=saved,
-        loss=tuple(_plain(line) for line in state.log_history),
-        counts=job.rows.counts,
-        provenance={
-            "peft_config": _saved_config(job),
-            "data": fingerprints(job.data),
-            "seed": job.seed,
-            "checkpoint": "last" if best is None else "best",
-            "checkpoint_step": state.global_step if best is None else best,
-            "resumed_from": None if resumed is None else int(resumed.rpartition("-")[2]),
-            "micro_batch_size": trainer.args.per_device_train_batch_size,
-            "optimizer": job.run.adapter.optimizer or str(trainer.args.optim.value),
-            "device": _device_name(job.model.device),
-            "dtype": _name(job.model.dtype),
-            "trained_dtype": sorted({_name(p.dtype) for p in job.model.parameters() if p.requires_grad}),
-            "threads": torch.get_num_threads(),
-        },
-    )
-
-
-def _plain(line: dict[str, Any]) -> dict[str, int | float]:
-    """A log line as JSON holds it."""
-    return {key: value if isinstance(value, int) else float(value) for key, value in line.items()}
-
-
-def _saved_config(job: _Job) -> dict[str, Any] | None:
-    if not isinstance(job.model, PeftModel):
-        return None
-    return json.loads((job.paths.adapter / "adapter_config.json").read_text(encoding="utf-8"))
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
