@@ -26,12 +26,12 @@ class ModelEntry:
     """A base model: where its weights come from and, where known without them, its architecture.
 
     `config` is transformers' configuration as a mapping (with `model_type`), None while it is unknown:
-    a hub model that was never fetched.
+    a hub model that was never fetched, a model behind an API.
     """
 
     name: str
     title: str
-    source: Literal["embedded", "package", "hub", "local"]
+    source: Literal["embedded", "package", "hub", "local", "api"]
     location: str
     revision: str | None = None
     dtype: str = "auto"

@@ -16,14 +16,23 @@ from harness.paths import PACKAGE
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+CHAT = "{{ chat }}"
+"""In a template, the tokenizer's chat rendering of the example."""
+
 
 @dataclass(frozen=True)
 class Prompt:
-    """A template pair: Jinja texts over `instruction`, `input` and `chat` (the tokenizer's chat rendering)."""
+    """A template pair: Jinja texts over `instruction`, `input` and `chat` (the tokenizer's chat rendering).
+
+    answer_after: the words that announce the answer, where the template asks for reasoning before it: a task looks
+    for the answer behind the last of them only; max_tokens: how much may be generated, in place of the task's own.
+    """
 
     name: str
     train: str
     score: str
+    answer_after: str | None = None
+    max_tokens: int | None = None
     notes: str = ""
 
 
@@ -54,7 +63,7 @@ def render(template: str, instruction: str, input: str = "", tokenizer: PreTrain
     `tokenizer` is needed by templates that use `chat`. Raises ValueError where it has no chat template.
     """
     chat = ""
-    if "{{ chat }}" in template:
+    if CHAT in template:
         if tokenizer is None or not tokenizer.chat_template:
             raise ValueError("prompt: chat needs a tokenizer with a chat template; choose another prompt")
         text = f"{instruction}\n{input}" if input else instruction

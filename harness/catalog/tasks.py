@@ -15,6 +15,10 @@ from harness.errors import Problem, SpecError
 from harness.paths import PACKAGE
 
 TASKS_DIR = PACKAGE / "score" / "tasks"
+GENERATIVE = "generate_until"
+"""lm-eval's name for tasks whose answers are generated; the others compare likelihoods."""
+DEEPEST = 10
+"""So many files are followed from one to the next."""
 
 
 class _Plain(yaml.SafeLoader):
@@ -26,7 +30,7 @@ _Plain.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix} {node
 
 @dataclass(frozen=True)
 class Task:
-    """A scoring task: lm-eval's name, and what its file's metadata says."""
+    """A scoring task: lm-eval's name, what its file's metadata says, and how it is answered."""
 
     name: str
     title: str
@@ -34,6 +38,7 @@ class Task:
     version: str
     file: DataFile | None
     path: Path
+    output_type: str = GENERATIVE
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,20 @@ def tasks_in(folder: Path) -> dict[str, Task]:
             version=str(about.get("version", "")),
             file=file,
             path=path,
+            output_type=_output_type(path, raw) or GENERATIVE,
         )
     return found
+
+
+def _output_type(path: Path, raw: dict[str, Any], depth: int = 0) -> str | None:
+    """Its own, else that of a file that it includes; of several, the last one's, as with lm-eval."""
+    if isinstance(raw.get("output_type"), str):
+        return raw["output_type"]
+    named = raw.get("include") or []
+    files = [path.parent / str(name) for name in (named if isinstance(named, list) else [named])]
+    contents = [(file, _read(file)) for file in files if file.is_file() and depth < DEEPEST]
+    found = [_output_type(file, content, depth + 1) for file, content in contents if isinstance(content, dict)]
+    return next(filter(None, reversed(found)), None)
 
 
 @lru_cache

@@ -41,6 +41,8 @@ def _counted(run: RunSpec, known: dict[str, Counted]) -> Counted:
         return known[shape]
     if faults := [message for _, message in class_faults(run.adapter)]:
         return Counted(problem="; ".join(faults))
+    if run.model.api is not None:
+        return Counted(0, None, 0.0)
     config = model_entry(run.model.name, run.model.revision).config
     if config is None:
         return Counted()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.catalog.apis import host_of
 from harness.errors import HarnessError, RunError, StoreError
 from harness.paths import RunPaths, home
 from harness.pipeline.plan import adapter_kept
 from harness.pipeline.provenance import provenance
 from harness.pipeline.workbench import Workbench
-from harness.spec.run import RunSpec
+from harness.spec.run import ApiRef, RunSpec
 from harness.store.claims import ClaimLost
-from harness.store.records import Claim, TrainResult
+from harness.store.records import Claim, TaskResult, TrainResult
 from harness.store.store import Store
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """A claimed run and what is needed to do it."""
+    """A claimed run and what is needed to do it. made_with: its provenance, as far as it is known yet."""
 
     run: RunSpec
     claim: Claim
@@ -45,6 +46,7 @@ class Work:
     bench: Workbench
     emit: Emit
     should_stop: Callable[[], bool]
+    made_with: dict[str, Any] = field(default_factory=dict)
 
     @property
     def paths(self) -> RunPaths:
@@ -60,43 +62,43 @@ def execute(work: Work) -> Result:
 
     A failure is recorded with its kind and never raised; an interruption is, once the run is released.
     """
-    made_with = provenance()  # now: hours later another commit may be checked out
+    work.made_with.update(provenance())  # now: hours later another commit may be checked out
     try:
-        return _ended(work, made_with)
+        return _ended(work)
     except ClaimLost as error:
         work.bench.clear()
         return Result(work.run.run_id, "lost", message=str(error))
     except (KeyboardInterrupt, SystemExit):
         work.bench.clear()
         with suppress(StoreError):
-            work.store.release(work.claim, made_with)
+            work.store.release(work.claim, work.made_with)
         raise
 
 
-def _ended(work: Work, made_with: dict[str, Any]) -> Result:
+def _ended(work: Work) -> Result:
     from harness.train.training import Stopped
 
     try:
         _train_and_score(work)
-        work.store.finish(work.claim, made_with)
+        work.store.finish(work.claim, work.made_with)
         return Result(work.run.run_id, "complete")
     except (Stopped, _StopScoring):
         work.bench.verify()
-        work.store.release(work.claim, made_with)
+        work.store.release(work.claim, work.made_with)
         return Result(work.run.run_id, "stopped")
     except ClaimLost:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises ends this run only
         work.bench.clear()
-        return _failed(work, error, made_with)
+        return _failed(work, error)
 
 
-def _failed(work: Work, error: Exception, made_with: dict[str, Any]) -> Result:
+def _failed(work: Work, error: Exception) -> Result:
     kind = _kind(error)
     message = str(error) if isinstance(error, (RunError, HarnessError)) else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))
     try:
-        work.store.fail(work.claim, kind, message, trace, made_with)
+        work.store.fail(work.claim, kind, message, trace, work.made_with)
     except ClaimLost:
         raise
     except StoreError as unrecorded:
@@ -115,6 +117,9 @@ def _kind(error: Exception) -> str:
 
 
 def _train_and_score(work: Work) -> None:
+    if work.run.model.api is not None:
+        _score_api(work, work.run.model.api)
+        return
     base, tokenizer = work.bench.base(work.run.model)
     model = _model(work, base, tokenizer)
     try:
@@ -150,11 +155,33 @@ def _model(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 def _score(work: Work, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
     from harness.score.scoring import score
 
+    missing = _begin_scoring(work)
+    _record(work, missing, score(work.run, model, tokenizer, missing, emit=work.emit))
+
+
+def _score_api(work: Work, api: ApiRef) -> None:
+    """Scores a model whose weights are elsewhere: nothing is loaded, and there is no adapter to prove live."""
+    from harness.score.scoring import score_api
+
+    work.made_with["api"] = {"protocol": api.protocol, "host": host_of(api.url), "models": []}
+    missing = _begin_scoring(work)
+    _record(work, missing, score_api(work.run, api, missing, emit=work.emit))
+
+
+def _begin_scoring(work: Work) -> list[str]:
+    """The tasks that lack a score."""
     scored = work.store.states([work.run.run_id])[work.run.run_id].scored
-    missing = [task for task in work.run.tasks if task not in scored]
     work.store.beat(work.claim, "score")
     work.emit({"event": "stage", "stage": "score"})
-    for result in score(work.run, model, tokenizer, missing, emit=work.emit):
+    return [task for task in work.run.tasks if task not in scored]
+
+
+def _record(work: Work, missing: Sequence[str], results: Iterable[TaskResult]) -> None:
+    """Records each task as it is scored."""
+    for result in results:
         work.store.record_task(work.claim, result)
+        if "api" in work.made_with:
+            named = {*work.made_with["api"]["models"], *result.provenance["api"]["models"]}
+            work.made_with["api"]["models"] = sorted(named)
         if work.should_stop() and result.task != missing[-1]:
             raise _StopScoring

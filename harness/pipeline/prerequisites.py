@@ -11,9 +11,11 @@ from pathlib import Path
 
 from harness.catalog.data import data_sets
 from harness.catalog.models import ModelEntry, fetch_config, model_entry
+from harness.catalog.prompts import CHAT
 from harness.catalog.tasks import tasks, tasks_in
 from harness.errors import HarnessError, NotFoundError, PrerequisiteError
 from harness.paths import PACKAGE
+from harness.pipeline.servers import server_obstacles, unanswerable
 from harness.spec.run import RunSpec, SourceRef
 
 WEIGHTS = (".safetensors", ".bin", ".gguf")
@@ -37,6 +39,9 @@ def obstacles(run: RunSpec, missing: Sequence[str], training: bool = True) -> li
 
 
 def _model_obstacles(run: RunSpec) -> Iterator[Obstacle]:
+    if run.model.api is not None:
+        yield from (Obstacle(field, message) for field, message in server_obstacles(run.model.api))
+        return
     try:
         entry = model_entry(run.model.name, run.model.revision)
     except NotFoundError as error:  # a directory that was there when the run was planned
@@ -55,7 +60,7 @@ def _model_obstacles(run: RunSpec) -> Iterator[Obstacle]:
     if entry.source == "local":
         yield from _directory_obstacles(Path(entry.location))
     folder = {"local": Path(entry.location), "embedded": PACKAGE / "catalog" / entry.location}.get(entry.source)
-    if folder and "{{ chat }}" in run.prompt.score and not _has_chat_template(folder):
+    if folder and CHAT in run.prompt.score and not _has_chat_template(folder):
         yield Obstacle("prompt", f"{run.prompt.name} needs a tokenizer with a chat template; {entry.name}'s has none")
 
 
@@ -113,6 +118,9 @@ def _check_source(source: SourceRef) -> None:
 
 def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[Obstacle]:
     known = tasks() | (tasks_in(Path(run.score.tasks_path)) if run.score.tasks_path else {})
+    if run.model.api is not None:
+        refused = unanswerable(run.model.api, (known[name] for name in missing if name in known))
+        yield from (Obstacle(field, message) for field, message in refused)
     for name in missing:
         file = known[name].file if name in known else None
         try:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class Leaderboard:
     """One benchmark, one base model, one scoring protocol, one training-data setting; the best row first.
 
-    limit: test items a task, None for all; data: None where no row was trained; metrics: each task's main metric;
-    accuracies are percentages. failures names the failed runs, unfinished counts those that wait or work;
-    others are the settings of the other boards that match.
+    server: the host that answers for the model, None where it was loaded; limit: test items a task, None for all;
+    data: None where no row was trained; metrics: each task's main metric; accuracies are percentages. failures names
+    the failed runs, unfinished counts those that wait or work; others are the settings of the other boards that match.
     """
 
     benchmark: str
     model: str
+    server: str | None
     revision: str | None
     dtype: str
     quantization: str
@@ -42,7 +43,18 @@ class Leaderboard:
 
     def setting(self) -> dict[str, Any]:
         """What tells this board from others, as plain JSON values."""
-        names = ("benchmark", "model", "limit", "data", "revision", "dtype", "quantization", "prompt", "decoding")
+        names = (
+            "benchmark",
+            "model",
+            "server",
+            "limit",
+            "data",
+            "revision",
+            "dtype",
+            "quantization",
+            "prompt",
+            "decoding",
+        )
         return {name: getattr(self, name) for name in names}
 
     def to_json(self) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def foot(board: Leaderboard, others: bool) -> list[str]:
 
 def _protocol(board: Leaderboard) -> str:
     weights = board.dtype if board.quantization == "none" else f"{board.dtype}, {board.quantization}"
+    if board.server:
+        weights = f"at {board.server}"
     data = "nothing trained" if board.data is None else f"trained on {_data(board.data)}"
     scoring = f"prompt {board.prompt}, {_decoding(board.decoding)}, {_items(board.limit)}"
     return f"{board.model} ({weights}); {data}; {scoring}."
@@ -59,4 +61,5 @@ def _items(limit: int | None) -> str:
 
 def _short(setting: Mapping[str, Any]) -> str:
     data = "nothing trained" if setting["data"] is None else _data(setting["data"])
-    return f"{setting['benchmark']} · {setting['model']} · {data} · {_items(setting['limit'])}"
+    model = setting["model"] + (f" at {setting['server']}" if setting["server"] else "")
+    return f"{setting['benchmark']} · {model} · {data} · {_items(setting['limit'])}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.catalog.apis import host_of
 from harness.catalog.tasks import task_title
 from harness.report.board import Leaderboard
 from harness.report.estimates import averageable, falls
@@ -43,6 +44,7 @@ def _setting(latest: Candidate) -> dict[str, Any]:
     return {
         "benchmark": latest.place.benchmark,
         "model": spec.model.name,
+        "server": host_of(spec.model.api.url) if spec.model.api else None,
         "revision": spec.model.revision,
         "dtype": spec.model.dtype,
         "quantization": spec.model.quantization,

@@ -68,7 +68,8 @@ def ignore(slot: int, run: object, event: object) -> None:
 
 def with_configs(experiment: ExperimentSpec) -> None:
     """Fetches the configurations of hub models, without which target letters can't be resolved."""
-    fetch_configs([(run.model.name, run.model.revision) for run in expand(experiment)])
+    here = (run.model for run in expand(experiment) if run.model.api is None)
+    fetch_configs([(model.name, model.revision) for model in here])
 
 
 def selected(experiment: ExperimentSpec, only: str | None) -> tuple[Point, ...]:

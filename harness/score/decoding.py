@@ -11,9 +11,11 @@ from harness.spec.run import Decoding, ScoreSettings
 
 DECODING_KEYS = ("do_sample", "num_beams", "temperature", "top_p", "top_k")
 
+LENGTH_KEYS = ("max_gen_toks", "max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
-def apply_decoding(task: Task, settings: ScoreSettings) -> None:
-    """Give a generative task the run's decoding; its own stop strings and length stay.
+
+def apply_decoding(task: Task, settings: ScoreSettings, max_tokens: int | None = None) -> None:
+    """Give a generative task the run's decoding; its own stop strings stay, and its length where none is given.
 
     Raises RunError for beams with stop strings in batches.
     """
@@ -29,6 +31,8 @@ def apply_decoding(task: Task, settings: ScoreSettings) -> None:
             f"set score.batch_size: 1 or decoding: greedy",
         )
     kept = {key: value for key, value in own.items() if key not in DECODING_KEYS}
+    if max_tokens is not None:
+        kept = {key: value for key, value in kept.items() if key not in LENGTH_KEYS} | {"max_gen_toks": max_tokens}
     task.set_config("generation_kwargs", kept | generation_arguments(settings.decoding))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harness.errors import RunError
+from harness.score.soft_prompt import prompt_length
+from harness.score.splits import Request, Splits, tells_prompts_apart
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -52,11 +56,23 @@ class ScoredModel(HFLM):
     ) -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
         self._report = emit
+        self._splits: Splits | None = None
         self.truncated = 0
+        if tells_prompts_apart(model):
+            # Else requests whose tokens are equal share a row, wherever their prompts end.
+            self.logits_cache = False
+
+    @property
+    def max_length(self) -> int:
+        """The tokens that the model takes, without the positions of a learned prompt."""
+        return super().max_length - prompt_length(self.model)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Generated texts, in the order of the requests."""
-        room = self.max_length - requests[0].args[1].get("max_gen_toks", self.max_gen_toks)
+        """Generated texts, in the order of the requests. Raises RunError where answers leave no room for prompts."""
+        length = requests[0].args[1].get("max_gen_toks", self.max_gen_toks)
+        room = self.max_length - length
+        if room < 1:
+            raise RunError("config", f"{length} tokens of answer leave no room in the model's {self.max_length}")
         self._begin([request.args[0] for request in requests], room)
         return super().generate_until(requests, disable_tqdm=True)
 
@@ -64,6 +80,24 @@ class ScoredModel(HFLM):
         """Log-likelihoods of continuations, in the order of the requests."""
         self._begin(["".join(request.args) for request in requests], self.max_length + 1)
         return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _loglikelihood_tokens(self, requests: list[Request], *args: Any, **kwargs: Any) -> list[tuple[float, bool]]:
+        self._splits = Splits(requests, self.max_length) if tells_prompts_apart(self.model) else None
+        return super()._loglikelihood_tokens(requests, *args, **kwargs)
+
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self._splits is None:
+            return super()._model_call(inps, *args, **kwargs)
+        with self.model.prompt_lengths(self._splits.lengths_of(inps)):
+            return super()._model_call(inps, *args, **kwargs)
+
+    def output_tokens(self, contexts: Sequence[str], texts: Sequence[str]) -> list[int | None]:
+        """The lengths of these outputs."""
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+    def account(self) -> dict[str, Any]:
+        """For a task's provenance: how many prompts were cut."""
+        return {"truncated": self.truncated}
 
     def _begin(self, texts: list[str], room: int) -> None:
         self.set_cache_hook(Progress(len(texts), self._report))

@@ -8,28 +8,35 @@ import statistics
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from lm_eval.api.task import Task
 
+from harness.catalog.tasks import GENERATIVE
 from harness.errors import RunError
 from harness.score.fingerprint import task_fingerprint
-from harness.score.language_model import ScoredModel
 from harness.score.rules import NOTHING_FOUND
 from harness.score.task_index import LoadedTask
 from harness.store.records import Sample, Score, TaskResult
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 StoreOutputs = Literal["wrong", "all", "none"]
 Row = Mapping[str, Any]
 
 
+class Answerer(Protocol):
+    """Who answered: what it knows of its answers."""
+
+    def output_tokens(self, contexts: Sequence[Any], texts: Sequence[str]) -> list[int | None]:
+        """The lengths of the outputs that these contexts got, None where unknown."""
+
+    def account(self) -> dict[str, Any]:
+        """What a task's provenance says of it."""
+
+
 def task_result(
     loaded: LoadedTask,
     found: Mapping[str, Any],
-    lm: ScoredModel,
+    lm: Answerer,
     store_outputs: StoreOutputs,
     seconds: float,
 ) -> TaskResult:
@@ -42,7 +49,7 @@ def task_result(
     filters = list(dict.fromkeys(row["filter"] for row in rows))
     first = [row for row in rows if row["filter"] == filters[0]]
     _check_likelihoods(loaded, first)
-    lengths = _output_tokens(loaded.task, first, lm.tokenizer)
+    lengths = _output_tokens(loaded.task, first, lm)
     scores = _scores(loaded.task, found["results"][loaded.name], rows, filters)
     main = _metrics(loaded.task, first)[0]
     return TaskResult(
@@ -52,7 +59,7 @@ def task_result(
         scores=(*scores, *_length_score(lengths)),
         samples=_samples(loaded.task, first, main, lengths, store_outputs),
         seconds=seconds,
-        provenance={**_provenance(loaded, found, lengths), "truncated": lm.truncated},
+        provenance={**_provenance(loaded, found, lengths), **lm.account()},
     )
 
 
@@ -96,7 +103,7 @@ def _samples(
                 outcome=outcome,
                 answer=_answer(task, row),
                 output_tokens=length,
-                output=_text(row) if keep and length is not None else None,
+                output=_text(row) if keep and task.OUTPUT_TYPE == GENERATIVE else None,
             )
         )
     return tuple(samples)
@@ -117,11 +124,10 @@ def _text(row: Row) -> str:
     return row["resps"][0][0]
 
 
-def _output_tokens(task: Task, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
-    if task.OUTPUT_TYPE != "generate_until":
+def _output_tokens(task: Task, rows: Sequence[Row], lm: Answerer) -> list[int | None]:
+    if task.OUTPUT_TYPE != GENERATIVE:
         return [None] * len(rows)
-    encoded = tokenizer([_text(row) for row in rows], add_special_tokens=False)
-    return [len(ids) for ids in encoded["input_ids"]]
+    return lm.output_tokens([row["arguments"][0][0] for row in rows], [_text(row) for row in rows])
 
 
 def _length_score(lengths: Sequence[int | None]) -> tuple[Score, ...]:

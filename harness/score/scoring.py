@@ -5,27 +5,34 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
+import torch
 from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate
 
 from harness.catalog.prompts import render
+from harness.catalog.tasks import GENERATIVE
 from harness.errors import RunError
 from harness.score.decoding import apply_decoding
 from harness.score.language_model import Emit, ScoredModel, evaluation_mode, own_randomness, same_padding
 from harness.score.prompting import scoring_prompt
-from harness.score.results import task_result
+from harness.score.results import Answerer, task_result
+from harness.score.soft_prompt import text_behind_prompt
+from harness.score.statement import look_only_after
 from harness.score.task_index import LoadedTask, load_tasks
-from harness.spec.run import RunSpec
+from harness.spec.run import ApiRef, RunSpec
 from harness.store.records import TaskResult
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BOOTSTRAP_ITERATIONS = 1000
+Make = Callable[[Emit], Answerer]
+Undisturbed = Callable[[], AbstractContextManager[None]]
 
 
 def score(
@@ -40,27 +47,48 @@ def score(
     Raises RunError for what the run itself makes impossible, PrerequisiteError where test data is missing.
     """
     _check_prompt(run, tokenizer)
-    with _undisturbed(run, model, tokenizer):
+    undisturbed = partial(_undisturbed, run, model, tokenizer)
+    loaded = _loaded(run, tasks, undisturbed)
+    return _score_all(run, partial(ScoredModel, model, tokenizer, run.score.batch_size), loaded, undisturbed, emit)
+
+
+def score_api(run: RunSpec, api: ApiRef, tasks: Sequence[str], *, emit: Emit) -> Iterator[TaskResult]:
+    """Score a model that a server answers for: as `score`, with `score.batch_size` requests at a time.
+
+    Raises RunError also for tasks that compare likelihoods, before any request, and for a request that gets no answer.
+    """
+    from harness.score.api_model import PROTOCOLS
+
+    undisturbed = partial(_apart, run)
+    loaded = _loaded(run, tasks, undisturbed)
+    for each in loaded:
+        if each.task.OUTPUT_TYPE != GENERATIVE:
+            raise RunError("config", f"{each.name} compares likelihoods, which {api.protocol} does not give")
+    make = partial(PROTOCOLS[api.protocol], run.model.name, api, run.score.batch_size, run.seed or 0)
+    return _score_all(run, make, loaded, undisturbed, emit)
+
+
+def _loaded(run: RunSpec, tasks: Sequence[str], undisturbed: Undisturbed) -> list[LoadedTask]:
+    """The tasks, which answer in the run's way."""
+    with undisturbed():
         loaded = load_tasks(tasks, run.score.tasks_path)
     for each in loaded:
-        apply_decoding(each.task, run.score)
-    return _score_all(run, model, tokenizer, loaded, emit)
+        apply_decoding(each.task, run.score, run.prompt.max_tokens)
+        if run.prompt.answer_after is not None:
+            look_only_after(each.task, run.prompt.answer_after)
+    return loaded
 
 
 def _score_all(
-    run: RunSpec,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    loaded: Sequence[LoadedTask],
-    emit: Emit,
+    run: RunSpec, make: Make, loaded: Sequence[LoadedTask], undisturbed: Undisturbed, emit: Emit
 ) -> Iterator[TaskResult]:
     report = _printing_to(sys.stdout, emit)
     for index, each in enumerate(loaded, start=1):
         emit({"event": "task", "task": each.name, "index": index, "of": len(loaded)})
         started = time.perf_counter()
-        with _undisturbed(run, model, tokenizer):
-            lm = ScoredModel(model, tokenizer, run.score.batch_size, report)
-            found = _evaluate(lm, each, run.score.limit)
+        with undisturbed():
+            lm = make(report)
+            found = _evaluate(lm, each, run)
         yield task_result(each, found, lm, run.score.store_outputs, time.perf_counter() - started)
 
 
@@ -76,6 +104,7 @@ def _printing_to(stdout: TextIO, emit: Emit) -> Emit:
 def _undisturbed(run: RunSpec, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     with (
         evaluation_mode(model),
+        text_behind_prompt(model),
         same_padding(tokenizer),
         own_randomness(run.seed or 0, model.device),
         scoring_prompt(run.prompt.score, tokenizer),
@@ -84,14 +113,26 @@ def _undisturbed(run: RunSpec, model: PreTrainedModel, tokenizer: PreTrainedToke
         yield
 
 
-def _evaluate(lm: ScoredModel, loaded: LoadedTask, limit: int | None) -> dict[str, Any]:
+@contextmanager
+def _apart(run: RunSpec) -> Iterator[None]:
+    """As `_undisturbed`, where the model is elsewhere."""
+    with (
+        own_randomness(run.seed or 0, torch.device("cpu")),
+        scoring_prompt(run.prompt.score, None),
+        redirect_stdout(sys.stderr),
+    ):
+        yield
+
+
+def _evaluate(lm: Answerer, loaded: LoadedTask, run: RunSpec) -> dict[str, Any]:
     # evaluate, not simple_evaluate: the latter reseeds python, numpy and torch. Neither of lm-eval's caches is
     # ever on: their keys hold no model, so one run would get another's answers.
     return evaluate(
         lm,
         {"tasks": {loaded.name: loaded.task}},
-        samples=chosen_items(loaded.name, loaded.task, limit),
+        samples=chosen_items(loaded.name, loaded.task, run.score.limit),
         bootstrap_iters=BOOTSTRAP_ITERATIONS,
+        apply_chat_template=run.model.api is not None and run.model.api.protocol == "openai-chat",
     )
 
 

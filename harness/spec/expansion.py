@@ -13,6 +13,7 @@ from harness.adapters.method import Method
 from harness.adapters.params import multiple_problems
 from harness.errors import NotFoundError, Problem
 from harness.located import Located, Path_
+from harness.spec.behind_api import api_faults, untrainable
 from harness.spec.entries import parts_of
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.fields import IDENTITY
@@ -53,10 +54,10 @@ class Point:
 @dataclass(frozen=True)
 class _Settings:
     base: BaseSpec
-    data: DataSpec
     score: ScoreSpec
     prompt: str
     recipe: TrainSettings
+    data: DataSpec | None = None
 
 
 class Expansion:
@@ -76,14 +77,20 @@ class Expansion:
 
     def _settings(self, assignment: Assignment) -> _Settings | None:
         """The experiment's settings under an assignment; None where one of its values is wrong."""
-        parts = {
+        parts: dict[str, Any] = {
             "base": self._section(BaseSpec, "base", assignment),
-            "data": self._section(DataSpec, "data", assignment),
             "score": self._section(ScoreSpec, "score", assignment),
             "prompt": self._prompt(assignment),
             "recipe": self._train({}, {}, ("train",), assignment),
         }
-        return None if any(part is None for part in parts.values()) else _Settings(**parts)
+        if self.experiment.file.data is not None:
+            parts["data"] = self._section(DataSpec, "data", assignment)
+        if any(part is None for part in parts.values()):
+            return None
+        faults = api_faults(parts["base"], parts["score"], parts["prompt"])
+        for field, message in faults.items():
+            self._problem(_at(field, assignment), message)
+        return None if faults else _Settings(**parts)
 
     def _section(self, model: type[Spec], section: str, assignment: Assignment) -> Spec | None:
         forced = self.experiment.overrides.data.get(section) or {}
@@ -152,8 +159,9 @@ class Expansion:
         own = {} if self.experiment.file.same_recipe or MIXED in entry else self._method(entry).train
         train = self._train(own, entry.get("train") or {}, (*place, "train"), assignment)
         model = self._resolved(resolve_model, settings.base, _at("base.model", assignment))
-        data = self._resolved(resolve_data, settings.data, _at("data.train", assignment))
-        if train is None or model is None or data is None or self._multiples_fail(entry, place, assignment):
+        data = settings.data and self._resolved(resolve_data, settings.data, _at("data.train", assignment))
+        lacking = train is None or model is None or (settings.data is not None and data is None)
+        if lacking or self._untrainable(settings, entry, place) or self._multiples_fail(entry, place, assignment):
             return None
         reference, known = model
         architecture = (known.config or {}).get("model_type")
@@ -170,7 +178,7 @@ class Expansion:
             data=data if trained else None,
             train=train if trained else None,
             prompt=resolve_prompt(settings.prompt),
-            score=resolve_score(settings.score, self.experiment.file.tasks_path),
+            score=resolve_score(settings.score, self.experiment.file.tasks_path, reference.api is not None),
             keep=self.experiment.file.keep,
             tasks=self.experiment.tasks,
         )
@@ -179,6 +187,13 @@ class Expansion:
 
     def _problem(self, place: Path_, message: str) -> None:
         self.problems.append(self.experiment.located.problem(place, message))
+
+    def _untrainable(self, settings: _Settings, entry: dict[str, Any], place: Path_) -> bool:
+        """Whether an entry would train a model whose weights are not here."""
+        if settings.base.api is None or (MIXED not in entry and self._method(entry).trains == "nothing"):
+            return False
+        self._problem((*place, MIXED if MIXED in entry else "method"), untrainable(settings.base))
+        return True
 
     def _multiples_fail(self, entry: dict[str, Any], place: Path_, assignment: Assignment) -> bool:
         """Whether a multiple, such as a matrix's `2r`, comes out wrong for this entry."""

@@ -28,3 +28,5 @@ SCORING = FieldClass("scoring")
 RUNTIME = FieldClass("runtime")
 LATER_IDENTITY = FieldClass("identity", since=2)
 """Decides the adapter as IDENTITY does; ids from before the field existed stay."""
+LATER_SCORING = FieldClass("scoring", since=2)
+"""Decides the scores as SCORING does; ids from before the field existed stay."""

@@ -12,7 +12,7 @@ from harness.adapters.param import check_param
 from harness.errors import Problem, nearest
 from harness.located import Located, Path_
 from harness.spec.entries import field_problems
-from harness.spec.names import NAMES, unknown_name
+from harness.spec.names import NAMES, behind_api, unknown_name
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
 
 SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": ScoreSpec}
@@ -70,6 +70,7 @@ def _value_problems(matrix: dict[str, Any], located: Located, methods: Sequence[
         located.problem((*place, at), message)
         for place, key, values in axes
         for at, value in enumerate(values)
+        if not (key == "base.model" and behind_api(located))
         for message in _messages(key, value, methods)
     ]
 

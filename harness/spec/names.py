@@ -19,6 +19,8 @@ def name_problems(located: Located) -> list[Problem]:
     """Names that don't exist."""
     problems = []
     for field in NAMES:
+        if field == "base.model" and behind_api(located):
+            continue
         place, value = tuple(field.split(".")), located.data
         for key in place:
             value = value.get(key) if isinstance(value, dict) else None
@@ -34,3 +36,9 @@ def unknown_name(field: str, value: str) -> list[str]:
     except NotFoundError as error:
         return [str(error)]
     return []
+
+
+def behind_api(located: Located) -> bool:
+    """Whether a server answers for the base model, which then has a name of the server's own."""
+    base = located.data.get("base")
+    return isinstance(base, dict) and base.get("api") is not None

@@ -94,7 +94,7 @@ def _at(data: Any, place: Path_) -> Any:
 def _either(model: type[BaseModel], place: Path_) -> str:
     """What a field of several types takes: its own description."""
     for part in place[:-1]:
-        model = model.model_fields[str(part)].annotation
+        model = _model_in(model.model_fields[str(part)].annotation) or model
     return model.model_fields[str(place[-1])].description or "something else"
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from harness.adapters.catalogue import Catalogue
 from harness.adapters.params import filled, resolve_config, resolve_params
+from harness.catalog.apis import URLS
 from harness.catalog.data import DataFile, data_set
 from harness.catalog.files import sha256_of
 from harness.catalog.models import ModelEntry, model_entry
 from harness.catalog.prompts import prompt
 from harness.spec.run import (
     AdapterRef,
+    Api,
+    ApiRef,
     DataRef,
     Decoding,
     ModelRef,
@@ -27,10 +30,14 @@ from harness.spec.run import (
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, SourceSpec, TrainSpec
 
 MIXED = "mixed"
+TIMEOUT = 120.0
+MAX_RETRIES = 5
 
 
 def resolve_model(base: BaseSpec) -> tuple[ModelRef, ModelEntry]:
     """The base model. Raises NotFoundError for a name that is no model."""
+    if base.api is not None:
+        return _behind_api(base, base.api)
     entry = model_entry(base.model, base.revision)
     content = f"hub:{entry.location}@{entry.revision}" if entry.source == "hub" else f"sha256:{entry.sha256}"
     name = entry.location if entry.source == "local" else entry.name
@@ -39,6 +46,17 @@ def resolve_model(base: BaseSpec) -> tuple[ModelRef, ModelEntry]:
         name=name, revision=entry.revision, content=content, dtype=dtype, quantization=base.quantization
     )
     return reference, entry
+
+
+def _behind_api(base: BaseSpec, api: Api) -> tuple[ModelRef, ModelEntry]:
+    reference = ApiRef(
+        protocol=api,
+        url=base.url or URLS[api],
+        timeout=TIMEOUT if base.timeout is None else base.timeout,
+        max_retries=MAX_RETRIES if base.max_retries is None else base.max_retries,
+    )
+    entry = ModelEntry(base.model, base.model, "api", reference.url)
+    return ModelRef(name=base.model, content=f"api:{base.model}", api=reference), entry
 
 
 def resolve_data(data: DataSpec) -> DataRef:
@@ -88,7 +106,13 @@ def _own_source(source: SourceSpec) -> SourceRef:
 def resolve_prompt(name: str) -> PromptRef:
     """The template texts of a prompt that the catalog has."""
     found = prompt(name)
-    return PromptRef(name=name, train=found.train, score=found.score)
+    return PromptRef(
+        name=name,
+        train=found.train,
+        score=found.score,
+        answer_after=found.answer_after,
+        max_tokens=found.max_tokens,
+    )
 
 
 def resolve_train(train: TrainSpec) -> TrainSettings:
@@ -99,9 +123,11 @@ def resolve_train(train: TrainSpec) -> TrainSettings:
     return TrainSettings(**values)
 
 
-def resolve_score(score: ScoreSpec, tasks_path: str | None) -> ScoreSettings:
-    """The scoring protocol."""
+def resolve_score(score: ScoreSpec, tasks_path: str | None, behind_api: bool = False) -> ScoreSettings:
+    """The scoring protocol. An API's sampling knows no top_k, so that none (0) is recorded for it."""
     sample = score.decoding.sample
+    if sample and behind_api:
+        sample = sample.model_copy(update={"top_k": 0})
     decoding = Decoding(beams=score.decoding.beams or 1, sample=Sampling(**sample.model_dump()) if sample else None)
     return ScoreSettings(
         decoding=decoding,

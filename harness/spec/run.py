@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.spec.fields import IDENTITY, LATER_IDENTITY, RUNTIME, SCORING
+from harness.spec.fields import IDENTITY, LATER_IDENTITY, LATER_SCORING, RUNTIME, SCORING
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4"]
+Api = Literal["openai-chat", "openai-completions"]
 
 
 class Frozen(BaseModel):
@@ -18,10 +19,23 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class ApiRef(Frozen):
+    """A model's server: its protocol, its address, and how patiently it is asked.
+
+    The address is identity, since a model's name means something only to the server that knows it: another
+    server's scores must not be taken for this one's. timeout: seconds.
+    """
+
+    protocol: Annotated[Api, IDENTITY]
+    url: Annotated[str, IDENTITY]
+    timeout: Annotated[float, RUNTIME]
+    max_retries: Annotated[int, RUNTIME]
+
+
 class ModelRef(Frozen):
     """A base model: how it is found, and what fixes its weights.
 
-    content: `sha256:...` of local files, or `hub:name@revision`.
+    content: `sha256:...` of local files, `hub:name@revision`, or `api:name` where `api` answers for it.
     """
 
     name: Annotated[str, RUNTIME]
@@ -29,6 +43,7 @@ class ModelRef(Frozen):
     content: Annotated[str, IDENTITY] = ""
     dtype: Annotated[Dtype, IDENTITY] = "auto"
     quantization: Annotated[Quantization, IDENTITY] = "none"
+    api: Annotated[ApiRef | None, LATER_IDENTITY] = None
 
 
 class AdapterRef(Frozen):
@@ -82,11 +97,16 @@ class DataRef(Frozen):
 
 
 class PromptRef(Frozen):
-    """The template of training and scoring; its text, not its name, is what counts."""
+    """The template of training and scoring; its text, not its name, is what counts.
+
+    answer_after, max_tokens: see `catalog.prompts.Prompt`.
+    """
 
     name: Annotated[str, RUNTIME]
     train: Annotated[str, IDENTITY]
     score: Annotated[str, SCORING]
+    answer_after: Annotated[str | None, LATER_SCORING] = None
+    max_tokens: Annotated[int | None, LATER_SCORING] = None
 
 
 class TrainSettings(Frozen):

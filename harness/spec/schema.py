@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.catalog.apis import URLS, url_fault
 from harness.catalog.data import FORMATS
 from harness.errors import nearest
-from harness.spec.run import Dtype, Quantization
+from harness.spec.run import Api, Dtype, Quantization
 
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -46,14 +47,37 @@ class Strict(BaseModel):
 
 
 class BaseSpec(Strict):
-    """The base model."""
+    """The base model, whose weights are here, or which a server answers for (`api`)."""
 
-    model: Annotated[str, Field(min_length=1, description="a catalog name, a local directory, or a hub id")]
+    model: Annotated[
+        str, Field(min_length=1, description="a catalog name, a local directory, or a hub id; an API's name for it")
+    ]
     revision: Annotated[str | None, Field(description="a hub model's branch, tag or commit")] = None
     dtype: Annotated[Dtype | None, Field(description="of the base's weights; the model's own by default")] = None
     quantization: Annotated[Quantization, Field(description="of the base's weights (int8 and nf4: bitsandbytes)")] = (
         "none"
     )
+    api: Annotated[Api | None, Field(description="the protocol of the server that answers for the model")] = None
+    url: Annotated[str | None, Field(description="the server's address; OpenAI's by default")] = None
+    timeout: Annotated[float | None, Field(gt=0, description="seconds that the server may keep silent")] = None
+    max_retries: Annotated[
+        int | None, Field(ge=0, lt=2**31, description="how often a request is repeated that got no answer")
+    ] = None
+
+    @model_validator(mode="after")
+    def _here_or_there(self) -> BaseSpec:
+        if self.api is None:
+            asked = next((name for name in ("url", "timeout", "max_retries") if getattr(self, name) is not None), None)
+            if asked:
+                raise in_field(asked, f"belongs to a server: set base.api to {' or '.join(URLS)}")
+            return self
+        held = {"revision": self.revision, "dtype": self.dtype, "quantization": self.quantization}
+        for name, value in held.items():
+            if value not in (None, "none"):
+                raise in_field(name, f"belongs to weights, which a model behind {self.api} has not here")
+        if self.url is not None and (fault := url_fault(self.api, self.url)):
+            raise in_field("url", fault)
+        return self
 
 
 class SourceSpec(Strict):
@@ -173,7 +197,7 @@ class ExperimentFile(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the experiment's name")]
     base: BaseSpec
-    data: DataSpec
+    data: Annotated[DataSpec | None, Field(description="the training data; not needed behind an API")]
     train: TrainSpec = TrainSpec()
     prompt: Annotated[str, Field(description="the template of training and scoring")] = "llm_adapters"
     score: ScoreSpec = ScoreSpec()
@@ -184,3 +208,16 @@ class ExperimentFile(Strict):
     matrix: Annotated[dict[str, Any], Field(description="values that are crossed with all else")] = {}
     same_recipe: Annotated[bool, Field(description="ignore what a method's own file says of training")] = False
     keep: Annotated[bool, Field(description="keep the weights of full fine-tuning")] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained(cls, raw: Any) -> Any:
+        """A model behind an API is never trained, so that its experiment may have no data."""
+        behind = isinstance(raw, dict) and isinstance(raw.get("base"), dict) and raw["base"].get("api") is not None
+        return {"data": None} | raw if behind else raw
+
+    @model_validator(mode="after")
+    def _trained(self) -> ExperimentFile:
+        if self.data is None and self.base.api is None:
+            raise in_field("data", "must be a mapping, got None")
+        return self

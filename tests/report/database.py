@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.spec.identity import identified
-from harness.spec.run import AdapterRef, DataRef, ModelRef, PromptRef, RunSpec, ScoreSettings, SourceRef, TrainSettings
+from harness.spec.run import (
+    AdapterRef,
+    ApiRef,
+    DataRef,
+    ModelRef,
+    PromptRef,
+    RunSpec,
+    ScoreSettings,
+    SourceRef,
+    TrainSettings,
+)
 from harness.store.records import Entry, Score, TaskResult, TrainResult
 from harness.store.store import open_store
 
@@ -48,6 +58,7 @@ def asked(
     data: str = "micro",
     fraction: float = 1.0,
     limit: int | None = None,
+    server: str | None = None,
     learning_rate: float = 3e-4,
     departures: tuple[str, ...] = (),
     **params: Any,
@@ -56,7 +67,7 @@ def asked(
     trains = "nothing" if method == "none" else "adapter"
     source = SourceRef(kind="catalog", location=data, name=data, content=f"sha256:{data}")
     spec = RunSpec(
-        model=ModelRef(name=model, content=f"sha256:{model}", dtype="float32"),
+        model=ModelRef(name=model, content=f"sha256:{model}", dtype="float32", api=_api(server)),
         adapter=AdapterRef(method=method, trains=trains, config_class=method, config=params, params=params),
         data=None if method == "none" else DataRef(name=data, sources=(source,), fraction=fraction),
         train=None if method == "none" else TrainSettings(epochs=1.0, learning_rate=learning_rate),
@@ -65,6 +76,11 @@ def asked(
         seed=None if method == "none" else seed,
     )
     return Asked(identified(spec), label or method, departures)
+
+
+def _api(server: str | None) -> ApiRef | None:
+    url = f"https://{server}/v1/chat/completions"
+    return ApiRef(protocol="openai-chat", url=url, timeout=60, max_retries=2) if server else None
 
 
 class Database:

@@ -108,6 +108,16 @@ def test_a_table_of_one_board_names_the_others(filled: Store) -> None:
     assert "Another board: micro · tiny · micro · 50 items a task" in text
 
 
+def test_models_of_one_name_behind_two_servers_are_told_apart(database: Database, store: Store) -> None:
+    ours, theirs = (asked("none", server=host) for host in ("ours.example", "theirs.example:8000"))
+    database.register(ours, theirs)
+    database.complete(ours, scores(0.6, 0.5))
+    database.complete(theirs, scores(0.7, 0.6))
+    text = render(leaderboards(store)[:1], "table")
+    assert "tiny (at theirs.example:8000); nothing trained" in text
+    assert "Another board: micro · tiny at ours.example · nothing trained · all items" in text
+
+
 def test_rows_with_other_seeds_are_marked(database: Database, store: Store) -> None:
     runs = asked("lora", seed=0), asked("lora", seed=1), asked("dora", seed=0), asked("none")
     database.register(*runs)
