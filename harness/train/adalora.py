@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from trl import SFTTrainer
+
+from harness.train.regularised import RegularisedTrainer
 
 
 class AllocateBudget(TrainerCallback):
@@ -27,7 +27,7 @@ class AllocateBudget(TrainerCallback):
             model.base_model.update_and_allocate(state.global_step + 1)
 
 
-class AdaLoraTrainer(SFTTrainer):
+class AdaLoraTrainer(RegularisedTrainer):
     """Adds AdaLoRA's orthogonal regulariser to the loss.
 
     PEFT adds it to the model's own loss, which SFTTrainer doesn't use. An AdaLoRA training can't be resumed:
@@ -36,21 +36,9 @@ class AdaLoraTrainer(SFTTrainer):
 
     resumable = False
 
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if not model.training:
-            return result
-        extra = orthogonality(self.accelerator.unwrap_model(model))
-        if num_items_in_batch is not None:
-            # The sum over the micro-batches of a step must count the regulariser once.
-            extra = extra / self.current_gradient_accumulation_steps
-        return (result[0] + extra, result[1]) if return_outputs else result + extra
+    def penalty(self, model: PeftModel) -> torch.Tensor:
+        """AdaLoRA's equation 4."""
+        return orthogonality(model)
 
 
 def orthogonality(model: PeftModel) -> torch.Tensor:

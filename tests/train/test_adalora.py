@@ -76,9 +76,10 @@ def test_the_regulariser_counts_and_once_a_step_whatever_the_micro_batch(
         )
         return result.loss[0]["loss"]
 
-    plain, heavy = first_loss(0.0), first_loss(5.0)
-    assert heavy > plain + 1
-    assert first_loss(5.0, micro_batch_size=1) == pytest.approx(heavy, rel=1e-4)
+    plain, default, heavy = (first_loss(weight) for weight in (0.0, 0.5, 50.0))
+    assert default > plain + 0.1
+    assert heavy - plain == pytest.approx(100 * (default - plain), rel=1e-3)
+    assert first_loss(50.0, micro_batch_size=1) == pytest.approx(heavy, rel=1e-4)
 
 
 def test_a_stopped_training_starts_again(
