@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs clean
+.PHONY: help install demo methods test lint docs clean
 
 help:  ## Show this.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ install: $(VENV)/.installed  ## Make a virtual environment with the harness in i
 demo: $(VENV)/.installed  ## Train, score and rank six methods on the embedded model.
 	@mkdir -p .harness
 	$(BIN)/harness --db sqlite:///.harness/demo.db run experiments/smoke.yaml
+
+methods: $(VENV)/.installed  ## Prove a dozen methods on the embedded model.
+	$(BIN)/harness adapters check none full lora dora adalora lora_plus vera denselora ia3 oft prefix_tuning loreft
 
 test: $(VENV)/.test  ## Run the tests.
 	$(BIN)/python -m pytest

@@ -16,7 +16,7 @@ FIELDS = {
     "trainer", "optimizer", "mergeable", "family", "limits", "notes",
 }  # fmt: skip
 CLASSES = ("config_class", "trainer", "optimizer")
-LIMITS = ("counts", "starts_as_base", "reloads", "resumes", "merges")
+LIMITS = ("builds", "counts", "starts_as_base", "reloads", "resumes", "merges")
 """What `harness adapters check` sees and a method may declare that it can't do."""
 PAPER_FIELDS = ("title", "arxiv", "venue", "year")
 TEXTS = ("title", "summary", "notes")

@@ -9,6 +9,7 @@ import click
 
 from harness.adapters.catalogue import find_methods
 from harness.adapters.method import Method
+from harness.cli.check import check
 from harness.cli.main import Settings
 from harness.cli.options import as_json, print_json
 
@@ -16,6 +17,9 @@ from harness.cli.options import as_json, print_json
 @click.group()
 def adapters() -> None:
     """The methods that an experiment can name."""
+
+
+adapters.add_command(check)
 
 
 @adapters.command("list")

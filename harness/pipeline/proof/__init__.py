@@ -1,0 +1,1 @@
+"""Proving on the embedded model that methods do what their files promise."""
