@@ -46,10 +46,12 @@ def _counted(run: RunSpec, known: dict[str, Counted]) -> Counted:
     config = model_entry(run.model.name, run.model.revision).config
     if config is None:
         return Counted()
-    from harness.train.adapter import count_parameters
+    from harness.train.adapter import Uncountable, count_parameters
 
     try:
         found = count_parameters(config, run.adapter)
+    except Uncountable as error:
+        return Counted(base_params=error.base)
     except RunError as error:
         return Counted(problem=_first_line(str(error)))
     except Exception as error:  # noqa: BLE001 - a method's or a configuration's own code

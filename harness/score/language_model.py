@@ -54,7 +54,8 @@ class ScoredModel(HFLM):
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int, emit: Emit
     ) -> None:
-        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        with _tied_already(model):
+            super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
         self._report = emit
         self._splits: Splits | None = None
         self.truncated = 0
@@ -115,6 +116,16 @@ class ScoredModel(HFLM):
         configured = self.model.generation_config.eos_token_id
         own = configured if isinstance(configured, list) else [configured]
         return sorted({self.eot_token_id, *own} - {None})
+
+
+@contextmanager
+def _tied_already(model: PreTrainedModel) -> Iterator[None]:
+    """Within: tying does nothing. lm-eval ties weights, which fails where embeddings are trained by token (PEFT)."""
+    model.tie_weights = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        del model.tie_weights
 
 
 @contextmanager

@@ -31,6 +31,14 @@ class ParameterCount:
     percent: float
 
 
+class Uncountable(RunError):
+    """A method that decides by the weights' values what it trains. base: the bare model's parameters."""
+
+    def __init__(self, message: str, base: int) -> None:
+        super().__init__("config", message)
+        self.base = base
+
+
 def build_config(ref: AdapterRef, total_steps: int) -> PeftConfig:
     """The PEFT configuration of an adapter that is trained for `total_steps` optimizer steps.
 
@@ -167,8 +175,7 @@ def count_parameters(config: dict[str, Any], ref: AdapterRef) -> ParameterCount:
 
     config: transformers' configuration as a mapping, with `model_type`.
     Raises RunError("config") for an architecture that is none of a causal language model, and where the method
-    doesn't fit it or starts from the weights' values
-    and so can't be counted without them (BOFT, SHiRA).
+    doesn't fit it; Uncountable where the method looks at the weights' values (BOFT, SHiRA).
     """
     with torch.device("meta"):
         base = _bare_model(config)
@@ -177,8 +184,15 @@ def count_parameters(config: dict[str, Any], ref: AdapterRef) -> ParameterCount:
             return ParameterCount(0, size, 0.0)
         try:
             return measure(attach(base, ref, STEPS_FOR_COUNTING, seed=0), size)
-        except RuntimeError as error:
-            raise RunError("config", f"{ref.method} can't be counted without weights: {error}") from error
+        except (RunError, RuntimeError) as error:
+            if _asks_for_weights(error.__cause__ if isinstance(error, RunError) else error):
+                raise Uncountable(f"{ref.method} can't be counted without weights: {error}", size) from error
+            raise
+
+
+def _asks_for_weights(error: BaseException | None) -> bool:
+    """Whether PyTorch refused an operation because a tensor on the meta device has no values."""
+    return isinstance(error, RuntimeError) and "meta" in str(error).lower()
 
 
 def _bare_model(config: dict[str, Any]) -> PreTrainedModel:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.adapters.method import Method, load_method
-from harness.pipeline.check import count
+from harness.pipeline.check import Counted, count
 from harness.pipeline.classes import class_problems
 from harness.spec.grid import expand
 from harness.spec.load import load_experiment
@@ -111,3 +111,11 @@ def test_counting_prints_nothing(folder, capfd):
     assert problem("{method: lora, r: 4}") is None
     assert capfd.readouterr() == ("", "")
     assert "torch" in sys.modules
+
+
+@pytest.mark.parametrize("method", ["boft", "shira"])
+def test_a_method_that_looks_at_the_weights_is_planned_uncounted(method):
+    Path("small.yaml").write_text(f"{EXPERIMENT}  - {{method: {method}}}\n")
+    (run,) = expand(load_experiment("small.yaml"))
+
+    assert count([run])[run.run_id] == Counted(base_params=841_088)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import TrainableTokensConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from harness.errors import PrerequisiteError, RunError
@@ -103,6 +104,20 @@ def test_nothing_is_left_changed(
     assert model.training and model.model.layers[1].training and not model.model.layers[0].self_attn.training
     assert (tokenizer.padding_side, tokenizer.pad_token) == ("right", None)
     assert capfd.readouterr().out == ""
+
+
+def test_trained_tokens_of_tied_embeddings_are_scored(
+    make_run: MakeRun, model: LlamaForCausalLM, scored: Scored
+) -> None:
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    trained = get_peft_model(model, TrainableTokensConfig(token_indices=[5, 6, 7], task_type="CAUSAL_LM"))
+    (before,) = scored(make_run(store_outputs="all"), trained, "mine")
+    for weight in trained.parameters():
+        if weight.requires_grad:
+            torch.nn.init.normal_(weight, std=3.0)
+    (after,) = scored(make_run(store_outputs="all"), trained, "mine")
+    assert outputs(before) != outputs(after)
 
 
 def test_a_groups_name_stands_for_its_tasks(
