@@ -37,3 +37,10 @@ def test_it_begins_with_its_question_and_its_command(path):
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("_*.yaml")), ids=lambda path: path.stem)
 def test_a_fragment_begins_with_what_it_is(path):
     assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("profile", ["paper", "micro"])
+def test_all_methods_are_compared_but_the_one_that_these_models_have_nothing_for(profile):
+    compared = {run.adapter.method for run in expand(load_experiment(FOLDER / "methods.yaml", profile))}
+
+    assert {path.stem for path in (FOLDER.parent / "adapters").glob("*.yaml")} - compared == {"bitfit"}

@@ -28,6 +28,29 @@ There are {count}. *Trainable* is counted from {title}'s configuration with the 
 method looks at the weights to decide what it trains. *Merges*: into the base's weights, so that it costs nothing at
 inference.
 """
+FOOT = """
+## Left out
+
+What PEFT 0.21 ships beside these, and why no file names it:
+
+- X-LoRA and Arrow mix or route between adapters that were trained before; Poly and multitask prompt tuning ask for a
+  task id with every example: none of them is one fine-tuning of one model.
+- CorDA and LoRA-GA look at data before they are attached and change the base's weights, so that a saved adapter does
+  not fit the base that others have. EVA, which looks at data too, is above.
+- LoftQ and QA-LoRA need quantized bases on a GPU.
+- aLoRA starts at tokens that a tokenizer must have; CPT asks for labelled examples in its context.
+- A cartridge is distilled from a long text; without that it is a prefix.
+- ShadowPEFT, in PEFT 0.21, leaves a model changed when it refuses to merge.
+- MiSS's variants "bat" and "mini" and DEFT's PaRa are settings of methods above.
+"""
+CANT = {
+    "builds": "Does not fit every model",
+    "counts": "Can't be counted without weights",
+    "starts_as_base": "Does not start as the base",
+    "reloads": "Can't be reloaded",
+    "resumes": "Can't be resumed",
+    "merges": "Can't be merged",
+}
 COUNTED = re.compile(r"^\| \[`(?P<name>[\w-]+)`\].*\| (?P<count>[\d,]+) \| (?P<percent>[\d.e-]+) \|", re.MULTILINE)
 
 
@@ -38,7 +61,7 @@ def page(methods: Iterable[Method], counts: Counts) -> str:
     for family, members in by_family(found):
         parts += [f"\n## {family.capitalize()}\n", FAMILIES.get(family, ""), "", *_table(members, counts), ""]
         parts += [line for method in members for line in _section(method)]
-    return "\n".join(parts).rstrip() + "\n"
+    return "\n".join(parts).rstrip() + "\n" + FOOT
 
 
 def read_counts(text: str) -> Counts:
@@ -94,7 +117,7 @@ def _section(method: Method) -> Iterator[str]:
     if facts:
         yield " · ".join(f"{field} `{value}`" for field, value in facts) + "\n"
     for check, reason in method.limits.items():
-        yield f"- *{check.replace('_', ' ')}*: not, {reason.strip()}"
+        yield f"- {CANT[check]}: {reason.strip()}."
     if method.limits:
         yield ""
     if method.notes:
