@@ -26,7 +26,7 @@ adapters.add_command(check)
 @as_json
 @click.pass_obj
 def list_adapters(settings: Settings, as_json: bool) -> None:
-    """List every method by family: title, year, whether it merges, its parameters' defaults."""
+    """List every method by family: title, paper, whether it merges, its parameters' defaults."""
     from harness.cli.methods import print_list
 
     catalogue = find_methods(settings.adapters)

@@ -31,15 +31,22 @@ def by_family(methods: Iterable[Method]) -> Iterator[tuple[str, list[Method]]]:
 
 
 def print_list(methods: Iterable[Method]) -> None:
-    """Every method in a line: its title and year, whether it merges, its parameters' defaults."""
+    """Every method in a line: its title, its paper and year, whether it merges, its parameters' defaults."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("method", "title", "year", "merges", "parameters"):
+    for name in ("method", "title", "year", "paper", "merges", "parameters"):
         table.add_column(name, overflow="fold", no_wrap=name not in ("title", "parameters"))
     for family, members in by_family(methods):
         table.add_row(f"[{family}]")
         for method in members:
             params = " ".join(f"{name}={dash(param.default)}" for name, param in method.params.items())
-            table.add_row(f"  {method.method}", method.title, year(method) or "", MERGES[method.mergeable], params)
+            table.add_row(
+                f"  {method.method}",
+                method.title,
+                year(method) or "",
+                _paper(method),
+                MERGES[method.mergeable],
+                params,
+            )
     _print(table)
 
 
@@ -68,6 +75,12 @@ def year(method: Method) -> str | None:
         return found[0]
     number = re.match(r"\d\d", paper.get("arxiv", ""))
     return f"20{number[0]}" if number else None
+
+
+def _paper(method: Method) -> str:
+    """Where to find the paper: its arXiv number, else its venue."""
+    number = method.paper.get("arxiv")
+    return f"arXiv {number}" if number else method.paper.get("venue", "")
 
 
 def source(method: Method) -> str:

@@ -34,11 +34,11 @@ def test_a_users_own_method_runs_without_code(project: Project) -> None:
 
 
 def test_methods_are_listed_by_family_with_what_they_are(project: Project) -> None:
-    project.write("adapters/mine.yaml", HRA + "mergeable: true\npaper: {title: A paper, year: 2024}\n")
+    project.write("adapters/mine.yaml", HRA + "mergeable: true\npaper: {title: A paper, arxiv: '2405.17484'}\n")
     lines = project.harness("adapters", "list").stdout.splitlines()
     low_rank, shared, other = (lines.index(f"[{name}]") for name in ("low-rank", "shared", "other"))
     assert any(line.split()[0] == "lora" for line in lines[low_rank:shared])
-    assert lines[other + 1].split() == ["mine", "HRA", "2024", "merges", "r=8", "targets=QKVUD"]
+    assert lines[other + 1].split() == ["mine", "HRA", "2024", "arXiv", "2405.17484", "merges", "r=8", "targets=QKVUD"]
 
 
 def test_a_method_is_explained(project: Project) -> None:
