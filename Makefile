@@ -1,6 +1,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -30,8 +31,8 @@ demo: $(VENV)/.installed  ## Train, score and rank six methods on the embedded m
 methods: $(VENV)/.installed  ## Prove a dozen methods on the embedded model.
 	$(BIN)/harness adapters check none full lora dora adalora lora_plus vera denselora ia3 oft prefix_tuning loreft
 
-test: $(VENV)/.test  ## Run the tests.
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## Run the tests, in two processes with one thread each.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.test  ## Check style and formatting.
 	$(BIN)/ruff check .
