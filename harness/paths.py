@@ -32,6 +32,17 @@ def data_roots() -> tuple[Path, ...]:
     return (*named, home() / "data")
 
 
+def downloads() -> Path:
+    """Where fetched data goes: the first folder of `$HARNESS_DATA` that can be written to, else `home()/data`."""
+    roots = data_roots()
+    return next((root for root in roots if _writable(root)), roots[-1])
+
+
+def _writable(folder: Path) -> bool:
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
 def database_url(named: str | None = None) -> str:
     """The results database: `named`, else `$HARNESS_DB`, else `results.db` here; a plain file name means SQLite."""
     found = named or os.environ.get("HARNESS_DB") or "results.db"

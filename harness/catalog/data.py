@@ -9,10 +9,25 @@ from typing import Any
 import yaml
 
 from harness.catalog.files import EMBEDDED, locate, sha256_of
+from harness.catalog.origins import Origin, origins
 from harness.errors import NotFoundError, PrerequisiteError, nearest
 from harness.paths import PACKAGE
 
-FORMATS = ("instruction", "prompt_completion", "messages", "text")
+REQUIRED = {
+    "instruction": ("instruction", "output"),
+    "prompt_completion": ("prompt", "completion"),
+    "messages": ("messages",),
+    "text": ("text",),
+}
+"""What a row of each format must have; a row of `instruction` may have `input` too."""
+FORMATS = tuple(REQUIRED)
+KINDS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+"""The kinds of data files, by extension."""
+
+
+def fields_of(format: str) -> tuple[str, ...]:
+    """Everything that a row of this format may have."""
+    return (*REQUIRED[format], "input") if format == "instruction" else REQUIRED[format]
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,21 @@ class Wording:
 class DataFile:
     """One file of a data set: its location (see `catalog.files.locate`) and, where known, its SHA-256.
 
-    wording: the words in which its multiple-choice questions are asked instead of in their own.
+    wording: the words in which its multiple-choice questions are asked instead of in their own;
+    columns: what the file calls the fields of its format, where it has other names; replace: patterns and what
+    takes their place in the answer.
     """
 
     file: str
     sha256: str | None = None
     wording: Wording | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    replace: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it can be fetched from."""
+        return origins().get(self.file)
 
     def content(self) -> str | None:
         """The SHA-256 that fixes the content: the catalog's, else that of the copy at hand, else None."""
@@ -43,9 +67,12 @@ class DataFile:
         except PrerequisiteError:
             return None
 
-    def check(self) -> None:
-        """Raises PrerequisiteError where the file is absent or is not what the catalog says."""
-        path = locate(self.file)
+    def check(self, name: str | None = None) -> None:
+        """Raises PrerequisiteError where the file is absent or is not what the catalog says.
+
+        name: of the data set or task that needs it.
+        """
+        path = locate(self.file, name)
         if self.sha256 and sha256_of(path) != self.sha256:
             raise PrerequisiteError(
                 f"{path} is not the file that the catalog means by {self.file} (SHA-256 {sha256_of(path)[:12]}..., "
@@ -83,8 +110,20 @@ def wordings() -> dict[str, Wording]:
     return {name: Wording(**fields) for name, fields in _catalog("wordings.yaml").items()}
 
 
-def _data_file(file: str, sha256: str | None = None, wording: str | None = None) -> DataFile:
-    return DataFile(file, sha256, wordings()[wording] if wording else None)
+def _data_file(
+    file: str,
+    sha256: str | None = None,
+    wording: str | None = None,
+    columns: dict[str, str] | None = None,
+    replace: list[list[str]] | None = None,
+) -> DataFile:
+    return DataFile(
+        file,
+        sha256,
+        wordings()[wording] if wording else None,
+        tuple((columns or {}).items()),
+        tuple((pattern, text) for pattern, text in replace or ()),
+    )
 
 
 def _catalog(file: str) -> dict[str, Any]:

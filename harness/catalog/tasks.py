@@ -1,8 +1,8 @@
-"""Task names, benchmarks, and what a task file says of itself, without lm-eval."""
+"""Task names and what a task file says of itself, without lm-eval."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,8 @@ from harness.paths import PACKAGE
 TASKS_DIR = PACKAGE / "score" / "tasks"
 GENERATIVE = "generate_until"
 """lm-eval's name for tasks whose answers are generated; the others compare likelihoods."""
+OWN, LM_EVAL = "own", "lm_eval"
+"""The suites of a user's tasks, unless they name another, and of lm-eval's."""
 DEEPEST = 10
 """So many files are followed from one to the next."""
 
@@ -39,15 +41,6 @@ class Task:
     file: DataFile | None
     path: Path
     output_type: str = GENERATIVE
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A named set of tasks."""
-
-    name: str
-    title: str
-    tasks: tuple[str, ...]
 
 
 def _task_files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -78,7 +71,7 @@ def tasks_in(folder: Path) -> dict[str, Task]:
         found[raw["task"]] = Task(
             name=raw["task"],
             title=about.get("title", raw["task"]),
-            suite=about.get("suite", "own"),
+            suite=str(about.get("suite", OWN)),
             version=str(about.get("version", "")),
             file=file,
             path=path,
@@ -109,8 +102,7 @@ def task_title(name: str) -> str:
     return tasks()[name].title if name in tasks() else name
 
 
-@lru_cache
-def benchmarks() -> dict[str, Benchmark]:
-    """Every named benchmark."""
-    raw = yaml.safe_load((PACKAGE / "catalog" / "benchmarks.yaml").read_text(encoding="utf-8"))
-    return {name: Benchmark(name, fields["title"], tuple(fields["tasks"])) for name, fields in raw.items()}
+def suite_of(name: str, own: Mapping[str, Task] = {}) -> str:
+    """The suite of a task: what its file says, else lm-eval's. Numbers of two suites don't compare."""
+    task = own.get(name) or tasks().get(name)
+    return task.suite if task else LM_EVAL

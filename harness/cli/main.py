@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "harness.cli.report:report",
     "adapters": "harness.cli.adapters:adapters",
     "tasks": "harness.cli.tasks:tasks",
+    "data": "harness.cli.data:data",
     "db": "harness.cli.db:db",
 }
 

@@ -73,7 +73,7 @@ def read_counts(text: str) -> Counts:
 
 def counted(catalogue: Catalogue) -> Counts:
     """Each method's trainable parameters on the page's model, without those that can't be counted."""
-    from harness.errors import RunError
+    from harness.errors import NotFoundError, RunError
     from harness.pipeline.classes import hushed
     from harness.spec.resolve import resolve_adapter
     from harness.train.adapter import count_parameters
@@ -81,11 +81,11 @@ def counted(catalogue: Catalogue) -> Counts:
     config = model_entry(MODEL).config or {}
     found = {}
     for name in catalogue.methods:
-        adapter = resolve_adapter({"method": name}, catalogue, config["model_type"])
         try:
+            adapter = resolve_adapter({"method": name}, catalogue, config["model_type"])
             with hushed():
                 count = count_parameters(config, adapter)
-        except RunError:
+        except (RunError, NotFoundError):  # a method that loads an adapter has none to load here
             continue
         found[name] = (count.trainable, f"{count.percent:.3g}")
     return found

@@ -15,6 +15,7 @@ from harness.pipeline.check import Counted
 from harness.pipeline.plan import Plan, PlannedRun
 from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
+from harness.spec.foreign import foreign_base
 from harness.store.store import Store
 
 
@@ -104,6 +105,7 @@ def _row(planned: PlannedRun, point: Point, counted: Counted) -> dict[str, Any]:
         "estimate": _estimate(planned),
         "train_id": run.train_id,
         "departures": list(point.departures),
+        "warning": foreign_base(run),
     }
 
 
@@ -140,7 +142,7 @@ def _show(experiment: ExperimentSpec, rows: list[dict[str, Any]]) -> None:
 
 def _explain(experiment: ExperimentSpec, plans: Plan, found: Sequence[Point], code: Sequence[str]) -> None:
     """What the table has no room for, a line each."""
-    from harness.schedule.run import obstacle_problems
+    from harness.schedule.run import foreign_bases, obstacle_problems
     from harness.spec.profiles import profile_departures
 
     click.echo(f"\n{experiment.name} ({experiment.profile}): {plans.summary()}")
@@ -151,6 +153,8 @@ def _explain(experiment: ExperimentSpec, plans: Plan, found: Sequence[Point], co
             click.echo(f"blocked: {planned.run.run_id}: {planned.reason}")
     for problem in obstacle_problems(experiment, plans):
         click.echo(f"missing: {problem}")
+    for problem in foreign_bases(experiment, found):
+        click.echo(f"warning: {problem}")
     for name in code:
         click.echo(f"runs code: {name}")
     for text in dict.fromkeys(f"* {p.label}: {', '.join(p.departures)}" for p in found if p.departures):

@@ -44,14 +44,16 @@ def run(
     2 if something blocks it, 3 if it was interrupted.
     """
     from harness.schedule.progress import progress
+    from harness.schedule.run import foreign_bases, selected
     from harness.schedule.run import run as do
-    from harness.schedule.run import selected
 
     experiment = load(settings, spec, profile, changes, limit)
     labels = {point.run.run_id: point.label for point in selected(experiment, only)}
     if not labels:
         raise click.UsageError(f"--only {only!r} matches no run of {experiment.name}")
     options = Options(executor, workers, only, retry_failed, fail_fast)  # type: ignore[arg-type]
+    for problem in foreign_bases(experiment, selected(experiment, only)):
+        click.echo(f"warning: {problem}", err=True)
     with progress(labels, quiet=settings.quiet) as listen:
         outcome = do(experiment, settings.db, options, listen, lambda plan: _begin(settings, experiment, plan))
     _say(settings, experiment, outcome)

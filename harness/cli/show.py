@@ -70,6 +70,7 @@ def _document(store: Store, record: RunRecord) -> dict[str, Any]:
             | {"value": score.value, "stderr": score.stderr, "n": score.n}
             for score in store.scores([record.run_id])
         ],
+        "overlap": store.overlaps([record.run_id]).get(record.run_id, {}),
         "attempts": [vars(attempt) for attempt in attempts],
     }
 
@@ -111,6 +112,7 @@ def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> N
     trainable = dash(document["trainable_params"], ",")
     click.echo(f"trainable parameters: {trainable} ({dash(document['trainable_percent'], '.4f')} %)")
     _show_training(document["train"])
+    _show_data(document)
     for score in document["scores"]:
         spread = f"{score['value']:.4f} ± {dash(score['stderr'], '.4f')} (n={score['n']})"
         click.echo(f"{score['task']} {score['metric']}: {spread}")
@@ -124,6 +126,20 @@ def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> N
         )
     shown = {"spec": document["spec"], "provenance": document["provenance"]}
     click.echo("\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _show_data(document: dict[str, Any]) -> None:
+    """What was trained on, and how much of the test sets stands in it."""
+    from harness.cli.data_quality import example_line, length_line, prefix_line
+    from harness.report.overlap import overlap_line
+
+    made = document["provenance"]["training"] or {}
+    counts = document["train"]["counts"] if document["train"] else {}
+    lines = [example_line(counts), length_line(made.get("lengths")), prefix_line(made.get("prefix"))]
+    if document["overlap"]:
+        lines.append(overlap_line(document["overlap"], list(document["overlap"])))
+    for line in filter(None, lines):
+        click.echo(line)
 
 
 def _show_training(train: dict[str, Any] | None) -> None:

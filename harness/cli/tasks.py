@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.catalog.tasks import benchmarks
+from harness.catalog.benchmarks import benchmarks
 from harness.catalog.tasks import tasks as known_tasks
 from harness.cli.options import as_json, print_json
 

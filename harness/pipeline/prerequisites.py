@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.catalog.data import data_sets
 from harness.catalog.models import ModelEntry, fetch_config, model_entry
 from harness.catalog.prompts import CHAT
 from harness.catalog.tasks import tasks, tasks_in
-from harness.errors import HarnessError, NotFoundError, PrerequisiteError
+from harness.catalog.trained import fetch_trained, trained_adapter
+from harness.errors import HarnessError, NotFoundError
 from harness.paths import PACKAGE
 from harness.pipeline.servers import server_obstacles, unanswerable
-from harness.spec.run import RunSpec, SourceRef
+from harness.pipeline.task_data import check_test_file
+from harness.pipeline.training_data import data_faults
+from harness.spec.run import LoadedRef, RunSpec
 
 WEIGHTS = (".safetensors", ".bin", ".gguf")
 TOKENIZERS = ("tokenizer", "vocab", "spiece", "sentencepiece")
@@ -32,7 +33,7 @@ class Obstacle:
 
 def obstacles(run: RunSpec, missing: Sequence[str], training: bool = True) -> list[Obstacle]:
     """Everything that stands in the way of training the run (if it must) and scoring its missing tasks."""
-    found = list(_model_obstacles(run))
+    found = [*_model_obstacles(run), *_loaded_obstacles(run)]
     if training:
         found += [*_full_obstacles(run), *_optimizer_obstacles(run), *_data_obstacles(run)]
     return list(dict.fromkeys([*found, *_task_obstacles(run, missing)]))
@@ -62,6 +63,20 @@ def _model_obstacles(run: RunSpec) -> Iterator[Obstacle]:
     folder = {"local": Path(entry.location), "embedded": PACKAGE / "catalog" / entry.location}.get(entry.source)
     if folder and CHAT in run.prompt.score and not _has_chat_template(folder):
         yield Obstacle("prompt", f"{run.prompt.name} needs a tokenizer with a chat template; {entry.name}'s has none")
+
+
+def _loaded_obstacles(run: RunSpec) -> Iterator[Obstacle]:
+    if run.adapter.loads is None:
+        return
+    path = run.adapter.loads.path
+    try:
+        found = trained_adapter(path, run.adapter.loads.revision)
+    except NotFoundError as error:  # a directory that was there when the run was planned
+        yield Obstacle("adapters", str(error))
+        return
+    if not found.fetched:
+        unknown = f"{path} is no directory here, and no adapter of this name could be fetched; are you online?"
+        yield Obstacle("adapters", unknown)
 
 
 def _has_chat_template(folder: Path) -> bool:
@@ -101,19 +116,8 @@ def _installed(package: str) -> bool:
 
 
 def _data_obstacles(run: RunSpec) -> Iterator[Obstacle]:
-    for source in run.data.sources if run.data else ():
-        try:
-            _check_source(source)
-        except HarnessError as error:
-            yield Obstacle("data.train", f"training data: {error}")
-
-
-def _check_source(source: SourceRef) -> None:
-    if source.kind == "catalog":
-        known = {file.file: file for entry in data_sets().values() for file in entry.files}
-        known[source.location].check()
-    elif source.kind == "path" and not os.path.isfile(source.location):
-        raise PrerequisiteError(f"{source.location} is not there")
+    for fault in data_faults(run.data) if run.data else ():
+        yield Obstacle("data.train", f"training data: {fault}")
 
 
 def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[Obstacle]:
@@ -125,9 +129,18 @@ def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[Obstacle]:
         file = known[name].file if name in known else None
         try:
             if file is not None:
-                file.check()
+                file.check(name)
+                check_test_file(file, built_in=name in tasks())
         except HarnessError as error:
             yield Obstacle("tasks", f"test data of {name}: {error}")
+
+
+def fetch_adapters(loaded: Iterable[LoadedRef]) -> None:
+    """Fetches the configurations of hub adapters; what fails stays unknown."""
+    for adapter in dict.fromkeys(loaded):
+        if adapter.revision is not None and not trained_adapter(adapter.path, adapter.revision).fetched:
+            with suppress(Exception):  # any way in which a hub can't be reached; the plan names the obstacle
+                fetch_trained(adapter.path, adapter.revision)
 
 
 def fetch_configs(names: Sequence[tuple[str, str | None]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.report.rows import Row
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 class Leaderboard:
     """One benchmark, one base model, one scoring protocol, one training-data setting; the best row first.
 
-    server: the host that answers for the model, None where it was loaded; limit: test items a task, None for all;
-    data: None where no row was trained; metrics: each task's main metric; accuracies are percentages. failures names
-    the failed runs, unfinished counts those that wait or work; others are the settings of the other boards that match.
+    weights: the tasks' shares in the average, empty where all weigh the same; title: the benchmark's, None where it
+    was not recorded; server: the host that answers for the model, None where it was loaded; limit: test items a task,
+    None for all; data: None where no row was trained; metrics: each task's main metric; accuracies are percentages.
+    failures names the failed runs, unfinished counts those that wait or work; others are the settings of the other
+    boards that match; overlap: by task, how much of it stands in the training data (`Store.overlaps`), where measured.
     """
 
     benchmark: str
+    weights: dict[str, float]
+    title: str | None
     model: str
     server: str | None
     revision: str | None
@@ -38,6 +42,7 @@ class Leaderboard:
     failures: tuple[dict[str, Any], ...]
     unfinished: int
     notes: tuple[str, ...]
+    overlap: dict[str, dict[str, Any]] = field(default_factory=dict)
     published: tuple[dict[str, Any], ...] = ()
     others: tuple[dict[str, Any], ...] = ()
 
@@ -45,6 +50,7 @@ class Leaderboard:
         """What tells this board from others, as plain JSON values."""
         names = (
             "benchmark",
+            "weights",
             "model",
             "server",
             "limit",
@@ -61,6 +67,7 @@ class Leaderboard:
         """The board as plain JSON values."""
         return {
             **self.setting(),
+            "title": self.title,
             "tasks": list(self.tasks),
             "metrics": self.metrics,
             "rows": [row.to_json() for row in self.rows],
@@ -68,6 +75,7 @@ class Leaderboard:
             "failures": list(self.failures),
             "unfinished": self.unfinished,
             "notes": list(self.notes),
+            "overlap": self.overlap,
             "published": list(self.published),
             "others": list(self.others),
         }

@@ -38,7 +38,7 @@ def columns(board: Leaderboard, layout: Layout = Layout.FULL) -> list[Column]:
         *([] if slim else [("%", _percent)]),
         ("Seeds", lambda row: f"{row.seeds}*" if lacks_seeds(board, row) else str(row.seeds)),
         *(_task_column(board, task, errors=layout is Layout.FULL) for task in board.tasks),
-        ("Average", lambda row: estimate(row.average)),
+        ("Weighted average" if board.weights else "Average", lambda row: estimate(row.average)),
         *([] if slim else costs),
     ]
 

@@ -41,7 +41,7 @@ class TaskValue:
 
 @dataclass(frozen=True)
 class Average:
-    """The unweighted mean over all tasks of a benchmark, with its 95 % interval."""
+    """The mean over all tasks of a benchmark, weighted where the benchmark is, with its 95 % interval."""
 
     value: float
     stderr: float | None
@@ -81,13 +81,14 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(value, math.sqrt(items + spread))
 
 
-def over_tasks(estimates: Sequence[Estimate]) -> Estimate:
-    """The unweighted mean over tasks, whose items are independent: se = sqrt(Σ se²) / T."""
-    value = statistics.fmean(estimate.value for estimate in estimates)
+def over_tasks(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """The weighted mean over tasks, whose items are independent: se = sqrt(Σ (w se)²) / Σ w."""
+    value = statistics.fmean((estimate.value for estimate in estimates), weights)
     errors = [estimate.stderr for estimate in estimates if estimate.stderr is not None]
     if len(errors) < len(estimates):
         return Estimate(value, None)
-    return Estimate(value, math.sqrt(sum(error**2 for error in errors)) / len(estimates))
+    spread = math.sqrt(sum((weight * error) ** 2 for weight, error in zip(weights, errors, strict=True)))
+    return Estimate(value, spread / sum(weights))
 
 
 def with_interval(estimate: Estimate) -> Average:

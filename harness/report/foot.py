@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.catalog.tasks import benchmarks
+from harness.catalog.benchmarks import benchmarks
 from harness.report.board import Leaderboard
+from harness.report.overlap import overlap_line
 
 
 def title(board: Leaderboard) -> str:
     """The board's headline."""
-    named = benchmarks()[board.benchmark].title if board.benchmark in benchmarks() else board.benchmark
-    return f"{named} · {board.model}"
+    known = benchmarks().get(board.benchmark)
+    return f"{known.title if known else board.title or board.benchmark} · {board.model}"
 
 
 def foot(board: Leaderboard, others: bool) -> list[str]:
     """What stands below the table; with `others` also the boards that are not shown."""
     lines = [_protocol(board), "± is one standard error; an average's 95 % interval is ± 1.96 of it.", *board.notes]
     lines += [f"† {row.label}: {'; '.join(row.departures)}" for row in board.rows if row.departures]
+    if board.data is not None:
+        lines.append(overlap_line(board.overlap, board.tasks))
     if board.failed:
         named = ", ".join(f"{failure['label']} {failure['run_id']} ({failure['kind']})" for failure in board.failures)
         lines.append(f"Failed runs: {board.failed}: {named}")

@@ -29,13 +29,15 @@ def board(selection: Selection) -> Leaderboard:
     failures = tuple(_failure(run) for run in runs if run.run.status == "failed")
     return Leaderboard(
         **_setting(latest),
+        title=latest.place.title,
         tasks=tasks,
         metrics={task: metrics[task] for task in tasks if task in metrics},
         rows=rows,
         failed=len(failures),
         failures=failures,
         unfinished=sum(run.run.status in UNFINISHED for run in runs),
-        notes=tuple(_notes(rows, tasks, metrics, versions.outdated(runs))),
+        notes=tuple(_notes(rows, latest, metrics, versions.outdated(runs))),
+        overlap=_overlap(runs, tasks),
     )
 
 
@@ -43,6 +45,7 @@ def _setting(latest: Candidate) -> dict[str, Any]:
     spec, data = latest.spec, latest.spec.data
     return {
         "benchmark": latest.place.benchmark,
+        "weights": latest.place.weights,
         "model": spec.model.name,
         "server": host_of(spec.model.api.url) if spec.model.api else None,
         "revision": spec.model.revision,
@@ -88,10 +91,22 @@ def _failure(run: Candidate) -> dict[str, Any]:
     }
 
 
-def _notes(rows: Sequence[Row], tasks: Sequence[str], metrics: dict[str, str], outdated: dict[str, int]) -> list[str]:
+def _overlap(runs: Sequence[Candidate], tasks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The latest measurement of each task: the board's rows share the training data."""
+    known = {task: found for run in sorted(runs, key=lambda run: run.moment) for task, found in run.overlap.items()}
+    return {task: known[task] for task in tasks if task in known}
+
+
+def _notes(rows: Sequence[Row], latest: Candidate, metrics: dict[str, str], outdated: dict[str, int]) -> list[str]:
     """What a reader must know to read the rows rightly."""
+    tasks, weights = latest.place.tasks, latest.place.weights
     notes = [_seed_note(rows)] if rows else []
-    if not averageable(metrics.values()):
+    if weights:
+        listed = ", ".join(f"{task_title(task)} {weights[task]:g}" for task in tasks)
+        notes.append(f"The average is weighted: {listed}.")
+    if len(latest.suites) > 1:
+        notes.append(f"No average: numbers of different suites ({', '.join(latest.suites)}) do not compare.")
+    elif not averageable(metrics.values()):
         notes.append("No average: the tasks are measured in different metrics.")
     elif any(row.average is None for row in rows):
         notes.append("A row that lacks a task has no average and no rank.")

@@ -69,7 +69,7 @@ def make_row(label: str, runs: Sequence[Candidate], tasks: Sequence[str], versio
         seed_values=tuple(run.run.seed for run in by_seed if run.run.seed is not None),
         run_ids=tuple(run.run.run_id for run in by_seed),
         scores={task: found for task in tasks if (found := _task_value(task, main)) is not None},
-        average=_average(tasks, main),
+        average=_average(runs[0], main),
         extracted=_extracted(tasks, runs, versions),
         departures=runs[0].place.departures,
         **_costs(runs),
@@ -89,12 +89,15 @@ def _task_value(task: str, main: Sequence[Mapping[str, ScoreRecord]]) -> TaskVal
     return TaskValue(joined.value, joined.stderr, max(score.n for score in found), len(found))
 
 
-def _average(tasks: Sequence[str], main: Sequence[Mapping[str, ScoreRecord]]) -> Average | None:
+def _average(run: Candidate, main: Sequence[Mapping[str, ScoreRecord]]) -> Average | None:
     """The mean of the averages of those seeds that have every task; their spread holds what tasks share."""
+    tasks = run.place.tasks
     full = [scores for scores in main if all(task in scores for task in tasks)]
-    if not full or not averageable([full[0][task].metric for task in tasks]):
+    if not full or len(run.suites) > 1 or not averageable([full[0][task].metric for task in tasks]):
         return None
-    return with_interval(over_seeds([over_tasks([_estimate(scores[task]) for task in tasks]) for scores in full]))
+    weights = [run.place.weights.get(task, 1.0) for task in tasks]
+    averages = [over_tasks([_estimate(scores[task]) for task in tasks], weights) for scores in full]
+    return with_interval(over_seeds(averages))
 
 
 def _extracted(tasks: Sequence[str], runs: Sequence[Candidate], versions: TaskVersions) -> dict[str, float]:
@@ -111,14 +114,18 @@ def _extracted(tasks: Sequence[str], runs: Sequence[Candidate], versions: TaskVe
 
 
 def _costs(runs: Sequence[Candidate]) -> dict[str, Any]:
-    """What training took; a base model on its own trains no parameter, at no cost that could be compared."""
+    """What training took; a base model on its own trains no parameter, at no cost that could be compared.
+
+    What it took to train an adapter that was loaded isn't known.
+    """
+    known = runs[0].spec.adapter.loads is None
     trained = [run.run.training for run in runs if run.run.training is not None]
     untrained = 0 if runs[0].spec.adapter.trains == "nothing" else None
     peaks = [training.peak_memory_bytes for training in trained if training.peak_memory_bytes is not None]
     return {
         "trainable_params": trained[0].trainable_params if trained else untrained,
         "trainable_percent": trained[0].trainable_percent if trained else untrained,
-        "train_seconds": statistics.fmean(training.seconds for training in trained) if trained else None,
+        "train_seconds": statistics.fmean(training.seconds for training in trained) if trained and known else None,
         "peak_memory_bytes": max(peaks, default=None),
-        "tokens": round(statistics.fmean(training.tokens for training in trained)) if trained else None,
+        "tokens": round(statistics.fmean(training.tokens for training in trained)) if trained and known else None,
     }

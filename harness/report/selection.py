@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from harness.catalog.tasks import suite_of
 from harness.spec.identity import canonical, digest
 from harness.spec.run import RunSpec
 from harness.store.records import MembershipRecord, RunRecord, ScoreRecord
@@ -20,7 +21,7 @@ Key = tuple[Any, ...]
 class Candidate:
     """A run as one benchmark sees it: its place in the latest experiment that asks for it, its scores there.
 
-    order: the run's position among all runs, for runs of the same second.
+    order: the run's position among all runs, for runs of the same second; overlap: by task, see `Store.overlaps`.
     """
 
     run: RunRecord
@@ -28,11 +29,18 @@ class Candidate:
     place: MembershipRecord
     scores: tuple[ScoreRecord, ...]
     order: int
+    overlap: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The canonical form of what determines the adapter."""
         return canonical(self.spec, frozenset({"identity"}))
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """The suites of its tasks, each once; what was not recorded is read off the task's name."""
+        found = (self.place.suites.get(task) or suite_of(task) for task in self.place.tasks)
+        return tuple(dict.fromkeys(found))
 
     @property
     def moment(self) -> tuple[str, int]:
@@ -63,13 +71,14 @@ def candidates(store: Store, places: Iterable[MembershipRecord]) -> list[Candida
     """The runs at these places, the latest experiment's first; once for each benchmark that asks for them."""
     chosen: dict[Key, MembershipRecord] = {}
     for place in places:
-        chosen.setdefault((place.run_id, place.benchmark, frozenset(place.tasks)), place)
+        chosen.setdefault((place.run_id, *_benchmark_key(place)), place)
     ids = list(dict.fromkeys(place.run_id for place in chosen.values()))
     oldest_first = sorted(store.runs(ids), key=lambda run: run.created_at)
     runs = {run.run_id: (order, run) for order, run in enumerate(oldest_first)}
     scores = defaultdict(list)
     for score in store.scores(ids):
         scores[score.run_id].append(score)
+    overlaps = store.overlaps(ids)
     specs = {run_id: RunSpec.model_validate(run.spec) for run_id, (_, run) in runs.items()}
     return [
         Candidate(
@@ -78,6 +87,7 @@ def candidates(store: Store, places: Iterable[MembershipRecord]) -> list[Candida
             place=place,
             scores=tuple(score for score in scores[place.run_id] if score.task in place.tasks),
             order=runs[place.run_id][0],
+            overlap=overlaps.get(place.run_id, {}),
         )
         for place in chosen.values()
     ]
@@ -104,7 +114,12 @@ def _protocol_key(candidate: Candidate) -> Key:
     place, model = candidate.place, candidate.spec.model
     name = None if model.content else model.name
     protocol = {"model": candidate.identity["model"], "score": canonical(candidate.spec, frozenset({"scoring"}))}
-    return (place.benchmark, frozenset(place.tasks), name, digest(protocol))
+    return (*_benchmark_key(place), name, digest(protocol))
+
+
+def _benchmark_key(place: MembershipRecord) -> Key:
+    """A benchmark is its name, its tasks and what they weigh."""
+    return (place.benchmark, frozenset(place.tasks), frozenset(place.weights.items()))
 
 
 def _data_key(candidate: Candidate) -> str | None:

@@ -16,11 +16,13 @@ from harness.located import Path_
 from harness.paths import database_url, home
 from harness.pipeline.execute import Result
 from harness.pipeline.plan import Plan, plan
-from harness.pipeline.prerequisites import fetch_configs
+from harness.pipeline.prerequisites import fetch_adapters, fetch_configs
+from harness.pipeline.training_data import fetch_addresses
 from harness.schedule.executor import Executor, InProcess, Listener
 from harness.schedule.local import Local
 from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
+from harness.spec.foreign import foreign_base
 from harness.spec.grid import expand, points
 from harness.store.records import Entry
 from harness.store.store import Store, open_store
@@ -67,9 +69,10 @@ def ignore(slot: int, run: object, event: object) -> None:
 
 
 def with_configs(experiment: ExperimentSpec) -> None:
-    """Fetches the configurations of hub models, without which target letters can't be resolved."""
-    here = (run.model for run in expand(experiment) if run.model.api is None)
-    fetch_configs([(model.name, model.revision) for model in here])
+    """Fetches the configurations of hub adapters and of hub models, without which target letters can't be resolved."""
+    runs = [run for run in expand(experiment) if run.model.api is None]
+    fetch_configs([(run.model.name, run.model.revision) for run in runs])
+    fetch_adapters(run.adapter.loads for run in runs if run.adapter.loads is not None)
 
 
 def selected(experiment: ExperimentSpec, only: str | None) -> tuple[Point, ...]:
@@ -89,7 +92,7 @@ def register(store: Store, experiment: ExperimentSpec, chosen: Sequence[Point]) 
         "path": experiment.path,
         "question": experiment.question,
         "benchmark": experiment.benchmark,
-        "spec": experiment.located.data,
+        "spec": {**experiment.located.data, "benchmark": experiment.asked.to_json()},
     }
     store.register(about, [_entry(point) for point in chosen])
 
@@ -127,6 +130,9 @@ def run(
         chosen = selected(experiment, options.only)
         found = plan([point.run for point in chosen], store, options.retry_failed)
         _refuse(obstacle_problems(experiment, found))
+        if fetch_addresses(planned.run for planned in found.of("train")):  # and what came may be no such data
+            found = plan([point.run for point in chosen], store, options.retry_failed)
+            _refuse(obstacle_problems(experiment, found))
         todo = [planned.run for planned in found.of("train", "score")]
         if not todo:
             begin(found)
@@ -149,6 +155,12 @@ def obstacle_problems(experiment: ExperimentSpec, found: Plan) -> list[Problem]:
     """What is missing for the blocked runs of a plan, each once, where the experiment asks for it."""
     asked = dict.fromkeys(obstacle for planned in found.runs for obstacle in planned.obstacles)
     return [experiment.located.problem(_place_of(obstacle.field, experiment), obstacle.message) for obstacle in asked]
+
+
+def foreign_bases(experiment: ExperimentSpec, chosen: Sequence[Point]) -> list[Problem]:
+    """Warnings of adapters that are put on another base than their own, each once, at their entries."""
+    told = (((*point.place, "path"), foreign_base(point.run)) for point in chosen)
+    return list(dict.fromkeys(experiment.located.problem(place, message) for place, message in told if message))
 
 
 def _place_of(field: str, experiment: ExperimentSpec) -> Path_:

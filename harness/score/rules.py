@@ -14,8 +14,15 @@ TOLERANCE = 1e-3
 NOTHING_FOUND = ("", "[invalid]")
 """What a filter leaves where it found no answer: the built-in tasks' and lm-eval's word for it."""
 
+RESPONSE = "### Response:"
+
 Doc = Mapping[str, Any]
 Likelihood = tuple[float, bool]
+
+
+def first_responses(responses: Sequence[Sequence[str]], docs: Sequence[Doc]) -> list[list[str]]:
+    """lm-eval filter: each response up to where the model begins another one, which LLM-Adapters' code drops."""
+    return [[text.partition(RESPONSE)[0] for text in texts] for texts in responses]
 
 
 def last_numbers(responses: Sequence[Sequence[str]], docs: Sequence[Doc]) -> list[list[str]]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import UndefinedError
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
@@ -70,6 +71,11 @@ def _load(name: str, manager: TaskManager) -> Iterator[LoadedTask]:
         tasks = manager.load([name])["tasks"]
     except OSError as error:
         raise RunError("data", f"{name}: its data can't be read: {error}") from error
+    # lm-eval puts the first item in its template as it loads a task.
+    except IndexError as error:
+        raise RunError("data", f"{name} has no test items") from error
+    except (UndefinedError, KeyError) as error:
+        raise RunError("data", f"{name}: its first item lacks what the task needs: {error}") from error
     for task_name, task in tasks.items():
         if task.get_config("num_fewshot") is None:
             task.set_config("num_fewshot", 0)

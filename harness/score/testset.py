@@ -30,8 +30,23 @@ def checked_file(file: str, sha256: str | None = None) -> Path:
 
 
 def load(file: str, sha256: str | None = None, **metadata: Any) -> DatasetDict:
-    """lm-eval `custom_dataset`: the rows of a JSON file as they stand, in the split `test`."""
+    """lm-eval `custom_dataset`: the rows of a JSON file as they stand, in the split `test`.
+
+    Raises PrerequisiteError for a file that is missing, another, or no list of rows.
+    """
     from datasets import Dataset, DatasetDict
 
-    rows = json.loads(checked_file(file, sha256).read_text(encoding="utf-8"))
-    return DatasetDict({"test": Dataset.from_list(rows)})
+    return DatasetDict({"test": Dataset.from_list(_rows(checked_file(file, sha256)))})
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PrerequisiteError(f"{path} is no JSON, or not all of it is there: {error}") from None
+    if not isinstance(rows, list):
+        raise PrerequisiteError(f"{path} must hold a JSON list of rows, got a {type(rows).__name__}")
+    for index, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise PrerequisiteError(f"{path}, row {index}: must be a mapping, got {row!r}")
+    return rows

@@ -26,5 +26,5 @@ def api_faults(base: BaseSpec, score: ScoreSpec, prompt_name: str) -> dict[str, 
 
 
 def untrainable(base: BaseSpec) -> str:
-    """Why a method that trains can't have this base."""
+    """Why a method that trains, or loads an adapter, can't have this base."""
     return f"its base can't be trained behind {base.api}, which only answers: use method: none"

@@ -167,7 +167,7 @@ class Expansion:
         architecture = (known.config or {}).get("model_type")
         adapter = self._or_problem(
             lambda: resolve_adapter(entry, self.experiment.methods, architecture),
-            _at("adapter.targets", assignment) if "adapter.targets" in assignment else _targets_at(entry, place),
+            _decided_at(entry, place, assignment),
         )
         if adapter is None:
             return None
@@ -189,8 +189,11 @@ class Expansion:
         self.problems.append(self.experiment.located.problem(place, message))
 
     def _untrainable(self, settings: _Settings, entry: dict[str, Any], place: Path_) -> bool:
-        """Whether an entry would train a model whose weights are not here."""
-        if settings.base.api is None or (MIXED not in entry and self._method(entry).trains == "nothing"):
+        """Whether an entry would train a model whose weights are not here, or put an adapter on it."""
+        if settings.base.api is None:
+            return False
+        method = None if MIXED in entry else self._method(entry)
+        if method is not None and method.trains == "nothing" and not method.loads:
             return False
         self._problem((*place, MIXED if MIXED in entry else "method"), untrainable(settings.base))
         return True
@@ -208,9 +211,10 @@ class Expansion:
         return len(self.problems) > before
 
     def _resolved(self, function: Callable[[Any], Found], spec: Any, place: Path_) -> Found | None:
-        if (function, spec) not in self._known:
-            self._known[function, spec] = self._or_problem(lambda: function(spec), place)
-        return self._known[function, spec]
+        key = (function, repr(spec))
+        if key not in self._known:
+            self._known[key] = self._or_problem(lambda: function(spec), place)
+        return self._known[key]
 
     def _or_problem(self, function: Callable[[], Found], place: Path_) -> Found | None:
         try:
@@ -251,8 +255,14 @@ def _at(key: str, assignment: Assignment) -> Path_:
     return assignment[key].place if key in assignment else tuple(key.split("."))
 
 
-def _targets_at(entry: dict[str, Any], place: Path_) -> Path_:
-    return (*place, "targets") if "targets" in entry else place
+def _decided_at(entry: dict[str, Any], place: Path_, assignment: Assignment) -> Path_:
+    """Where an entry says what its adapter is put on, or where it lies."""
+    for name in ("targets", "path"):
+        if f"adapter.{name}" in assignment and (name in entry or MIXED in entry):
+            return assignment[f"adapter.{name}"].place
+        if name in entry:
+            return (*place, name)
+    return place
 
 
 def _identified(run: RunSpec, seed: int) -> RunSpec:

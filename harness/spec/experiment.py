@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from harness.adapters.catalogue import Catalogue
 from harness.located import Located
 from harness.spec.schema import ExperimentFile
+from harness.spec.task_names import Asked
 
 
 @dataclass(frozen=True)
 class ExperimentSpec:
     """A checked experiment: a question, its grid and its tasks.
 
-    `benchmark` names the set of `tasks`; `located` is the merged document with the place of every value,
-    `overrides` the part of it that came from the command line.
+    `asked` is what it is scored on, `benchmark` the name of this set of `tasks`; `located` is the merged document
+    with the place of every value, `overrides` the part of it that came from the command line.
     """
 
     name: str
@@ -24,6 +25,15 @@ class ExperimentSpec:
     located: Located
     overrides: Located
     methods: Catalogue
-    benchmark: str
-    tasks: tuple[str, ...]
+    asked: Asked
     question: str
+
+    @property
+    def benchmark(self) -> str:
+        """The name over which its leaderboard ranks."""
+        return self.asked.benchmark.name
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks' names in order."""
+        return self.asked.benchmark.tasks

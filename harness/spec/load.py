@@ -52,7 +52,7 @@ def _checked(
 ) -> ExperimentSpec:
     """The experiment, once its shape and every name in it are found good; `problems` are those found before."""
     problems += name_problems(located)
-    tasks = resolve_tasks(located, problems)
+    asked = resolve_tasks(located, problems)
     try:
         file = ExperimentFile.model_validate(located.data)
     except ValidationError as error:
@@ -64,7 +64,4 @@ def _checked(
     problems += axis_problems(located, methods_of(entries, methods))
     if problems:
         raise SpecError(problems)
-    benchmark = file.tasks if isinstance(file.tasks, str) else file.name
-    return ExperimentSpec(
-        file.name, profile, shown(path), file, located, overrides, methods, benchmark, tasks, question_of(path)
-    )
+    return ExperimentSpec(file.name, profile, shown(path), file, located, overrides, methods, asked, question_of(path))

@@ -11,7 +11,7 @@ from harness.located import Located, Mark, Path_, parse_yaml
 
 EITHER_OR: tuple[tuple[Path_, tuple[str, ...]], ...] = (
     (("train",), ("epochs", "steps")),
-    (("data", "train"), ("path", "url", "hub")),
+    (("data", "train"), ("path", "url", "hub", "mix")),
     (("score", "decoding"), ("beams", "sample")),
 )
 """Mappings and their fields of which a later document's choice replaces the earlier one's."""

@@ -26,7 +26,24 @@ def name_problems(located: Located) -> list[Problem]:
             value = value.get(key) if isinstance(value, dict) else None
         if isinstance(value, str) and value:
             problems += [located.problem(place, message) for message in unknown_name(field, value)]
-    return problems
+    return problems + _mixed_problems(located)
+
+
+def _mixed_problems(located: Located) -> list[Problem]:
+    """Data sets that a mixture names and that don't exist."""
+    data = located.data.get("data")
+    source = data.get("train") if isinstance(data, dict) else None
+    parts = source.get("mix") if isinstance(source, dict) else None
+    names = {
+        index: part["train"]
+        for index, part in enumerate(parts if isinstance(parts, list) else ())
+        if isinstance(part, dict) and isinstance(part.get("train"), str)
+    }
+    return [
+        located.problem(("data", "train", "mix", index, "train"), message)
+        for index, name in names.items()
+        for message in unknown_name("data.train", name)
+    ]
 
 
 def unknown_name(field: str, value: str) -> list[str]:

@@ -20,6 +20,11 @@ def make_absolute(block: dict[str, Any], folder: Path) -> None:
         holder[key] = _model(holder[key], folder)
     for holder, key in _places(block, "data", "train"):
         holder[key] = _source(holder[key], folder)
+    entries = block.get("adapters")
+    loading = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    for holder, key in (*((entry, "path") for entry in loading), *_places(block, "adapter", "path")):
+        if isinstance(holder, list) or key in holder:
+            holder[key] = _directory(holder[key], folder)
 
 
 def _places(block: dict[str, Any], section: str, name: str) -> Iterator[tuple[Any, Any]]:
@@ -37,14 +42,23 @@ def _places(block: dict[str, Any], section: str, name: str) -> Iterator[tuple[An
 
 def _model(value: Any, folder: Path) -> Any:
     """A directory's absolute path; catalog names and hub ids stay as they are."""
-    if not isinstance(value, str) or not value or value in model_names():
+    return value if value in model_names() else _directory(value, folder)
+
+
+def _directory(value: Any, folder: Path) -> Any:
+    """The absolute path of what is a directory, or can be nothing else."""
+    if not isinstance(value, str) or not value:
         return value
     is_path = value.startswith(("./", "../", "~")) or os.path.isdir(folder / value)
     return _absolute(value, folder) if is_path else value
 
 
 def _source(value: Any, folder: Path) -> Any:
-    if isinstance(value, dict) and isinstance(value.get("path"), str):
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("mix"), list):
+        return {**value, "mix": [_source(part, folder) for part in value["mix"]]}
+    if isinstance(value.get("path"), str):
         return {**value, "path": _absolute(value["path"], folder)}
     return value
 

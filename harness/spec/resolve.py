@@ -13,13 +13,17 @@ from harness.catalog.data import DataFile, data_set
 from harness.catalog.files import sha256_of
 from harness.catalog.models import ModelEntry, model_entry
 from harness.catalog.prompts import prompt
+from harness.catalog.trained import trained_adapter
+from harness.errors import NotFoundError
 from harness.spec.run import (
     AdapterRef,
     Api,
     ApiRef,
     DataRef,
     Decoding,
+    LoadedRef,
     ModelRef,
+    PartRef,
     PromptRef,
     Sampling,
     ScoreSettings,
@@ -27,7 +31,7 @@ from harness.spec.run import (
     TrainSettings,
     WordingRef,
 )
-from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, SourceSpec, TrainSpec
+from harness.spec.schema import BaseSpec, DataSpec, PartSpec, PlaceSpec, ScoreSpec, TrainSpec
 
 MIXED = "mixed"
 TIMEOUT = 120.0
@@ -61,14 +65,32 @@ def _behind_api(base: BaseSpec, api: Api) -> tuple[ModelRef, ModelEntry]:
 
 def resolve_data(data: DataSpec) -> DataRef:
     """The training data. Raises NotFoundError for a data set that the catalog doesn't know."""
+    drawn = {"fraction": data.fraction, "limit": data.limit, "validation": data.validation}
     if isinstance(data.train, str):
-        known = data_set(data.train)
-        sources = tuple(_catalog_source(file, known.format) for file in known.files)
-        name = known.name
-    else:
-        sources = (_own_source(data.train),)
-        name = sources[0].name
-    return DataRef(name=name, sources=sources, fraction=data.fraction, limit=data.limit, validation=data.validation)
+        name, sources = _catalog_sources(data.train)
+        return DataRef(name=name, sources=sources, **drawn)
+    if data.train.mix is None:
+        source = _own_source(data.train)
+        return DataRef(name=source.name, sources=(source,), **drawn)
+    parts = [(part.weight, *_part_sources(part)) for part in data.train.mix]
+    return DataRef(
+        name=" + ".join(f"{weight:g} {name}" for weight, name, _ in parts),
+        sources=tuple(source for _, _, sources in parts for source in sources),
+        mix=tuple(PartRef(weight=weight, sources=len(sources)) for weight, _, sources in parts),
+        **drawn,
+    )
+
+
+def _part_sources(part: PartSpec) -> tuple[str, tuple[SourceRef, ...]]:
+    if part.train is not None:
+        return _catalog_sources(part.train)
+    source = _own_source(part)
+    return source.name, (source,)
+
+
+def _catalog_sources(name: str) -> tuple[str, tuple[SourceRef, ...]]:
+    known = data_set(name)
+    return known.name, tuple(_catalog_source(file, known.format) for file in known.files)
 
 
 def _catalog_source(entry: DataFile, format: str) -> SourceRef:
@@ -80,26 +102,30 @@ def _catalog_source(entry: DataFile, format: str) -> SourceRef:
         format=format,
         content=f"sha256:{sha256}" if sha256 else f"catalog:{entry.file}",
         wording=WordingRef(**asdict(entry.wording)) if entry.wording else None,
+        columns=dict(entry.columns),
+        replace=entry.replace,
     )
 
 
-def _own_source(source: SourceSpec) -> SourceRef:
+def _own_source(source: PlaceSpec) -> SourceRef:
+    read = {"format": source.format, "columns": source.columns}
     if source.path is not None:
         path = Path(source.path)
         content = f"sha256:{sha256_of(path)}" if path.is_file() else f"path:{path.name}"
-        return SourceRef(kind="path", location=str(path), name=path.name, format=source.format, content=content)
+        return SourceRef(kind="path", location=str(path), name=path.name, content=content, **read)
     if source.url is not None:
-        return SourceRef(
-            kind="url", location=source.url, name=source.url, format=source.format, content=f"url:{source.url}"
-        )
+        content = f"sha256:{source.sha256}" if source.sha256 else f"url:{source.url}"
+        return SourceRef(kind="url", location=source.url, name=source.url, content=content, **read)
     revision = source.revision or "main"
     return SourceRef(
         kind="hub",
         location=str(source.hub),
         name=str(source.hub),
-        format=source.format,
         revision=revision,
         content=f"hub:{source.hub}@{revision}",
+        config=source.config,
+        split=source.split,
+        **read,
     )
 
 
@@ -141,7 +167,7 @@ def resolve_score(score: ScoreSpec, tasks_path: str | None, behind_api: bool = F
 def resolve_adapter(entry: dict[str, Any], methods: Catalogue, model_type: str | None) -> AdapterRef:
     """An entry's method with its arguments; a mixture's parts likewise.
 
-    Raises ValueError where the architecture lacks a target letter.
+    Raises ValueError where the architecture lacks a target letter, NotFoundError where there is no adapter to load.
     """
     if MIXED in entry:
         parts = tuple(resolve_adapter(part, methods, model_type) for part in entry[MIXED])
@@ -157,6 +183,20 @@ def resolve_adapter(entry: dict[str, Any], methods: Catalogue, model_type: str |
         trainer=method.trainer,
         optimizer=method.optimizer,
         optimizer_args=filled(method.optimizer_args, params),
+        loads=_loaded(filled(method.loads, params)) if method.loads else None,
         params=params,
         mergeable=method.mergeable,
+    )
+
+
+def _loaded(named: dict[str, Any]) -> LoadedRef:
+    if named["path"] is None:
+        raise NotFoundError("path is required: the adapter's directory in PEFT's format, or a hub id")
+    found = trained_adapter(named["path"], named.get("revision"))
+    return LoadedRef(
+        path=found.location,
+        revision=found.revision,
+        content=found.content,
+        base_model=found.base_model,
+        parameters=found.parameters,
     )

@@ -46,6 +46,20 @@ class ModelRef(Frozen):
     api: Annotated[ApiRef | None, LATER_IDENTITY] = None
 
 
+class LoadedRef(Frozen):
+    """An adapter that was trained before: how it is found, and what fixes it.
+
+    path: a directory, or a hub id with its revision; content: see `catalog.trained.TrainedAdapter`, as for
+    base_model and parameters.
+    """
+
+    path: Annotated[str, RUNTIME]
+    revision: Annotated[str | None, RUNTIME] = None
+    content: Annotated[str, IDENTITY] = ""
+    base_model: Annotated[str | None, RUNTIME] = None
+    parameters: Annotated[int | None, RUNTIME] = None
+
+
 class AdapterRef(Frozen):
     """A method with its resolved arguments. `mixed` parts are AdapterRefs of their own."""
 
@@ -58,6 +72,7 @@ class AdapterRef(Frozen):
     optimizer: Annotated[str | None, IDENTITY] = None
     optimizer_args: Annotated[dict[str, Any], LATER_IDENTITY] = {}
     parts: Annotated[tuple[AdapterRef, ...], IDENTITY] = ()
+    loads: Annotated[LoadedRef | None, LATER_IDENTITY] = None
     params: Annotated[dict[str, Any], RUNTIME] = {}
     mergeable: Annotated[bool | None, RUNTIME] = None
 
@@ -74,7 +89,8 @@ class SourceRef(Frozen):
 
     content: `sha256:...` of a file, `url:address`, `hub:name@revision`, or `catalog:file` while a file of the
     catalog with no recorded SHA-256 is not at hand; wording: the words in which its multiple-choice
-    questions are asked instead of in their own.
+    questions are asked instead of in their own; columns: what it calls the format's fields, where it has other
+    names; replace: patterns and what takes their place in the answer; config, split: of a hub data set.
     """
 
     kind: Annotated[Literal["catalog", "path", "url", "hub"], RUNTIME]
@@ -84,16 +100,42 @@ class SourceRef(Frozen):
     revision: Annotated[str | None, RUNTIME] = None
     content: Annotated[str, IDENTITY] = ""
     wording: Annotated[WordingRef | None, LATER_IDENTITY] = None
+    columns: Annotated[dict[str, str], LATER_IDENTITY] = {}
+    replace: Annotated[tuple[tuple[str, str], ...], LATER_IDENTITY] = ()
+    config: Annotated[str | None, LATER_IDENTITY] = None
+    split: Annotated[str | None, LATER_IDENTITY] = None
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 that fixes its content, if one does."""
+        return self.content.removeprefix("sha256:") if self.content.startswith("sha256:") else None
+
+
+class PartRef(Frozen):
+    """A part of a mixture: its weight, and how many of the sources, in their order, belong to it."""
+
+    weight: Annotated[float, IDENTITY]
+    sources: Annotated[int, IDENTITY]
 
 
 class DataRef(Frozen):
-    """The training examples: their sources in order, and which share of them is drawn."""
+    """The training examples: their sources in order, and which share of them is drawn.
+
+    mix: the parts of a mixture, drawn in proportion to their weights; without it, all sources are one.
+    """
 
     name: Annotated[str, RUNTIME]
     sources: Annotated[tuple[SourceRef, ...], IDENTITY]
     fraction: Annotated[float, IDENTITY] = 1.0
     limit: Annotated[int | None, IDENTITY] = None
     validation: Annotated[int, IDENTITY] = 0
+    mix: Annotated[tuple[PartRef, ...], LATER_IDENTITY] = ()
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """The part of the mixture that each source belongs to; 0 where all are one."""
+        parts = tuple(index for index, part in enumerate(self.mix) for _ in range(part.sources))
+        return parts or (0,) * len(self.sources)
 
 
 class PromptRef(Frozen):

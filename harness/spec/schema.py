@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.catalog.apis import URLS, url_fault
-from harness.catalog.data import FORMATS
+from harness.catalog.data import FORMATS, fields_of
 from harness.errors import nearest
 from harness.spec.run import Api, Dtype, Quantization
 
@@ -80,28 +81,80 @@ class BaseSpec(Strict):
         return self
 
 
-class SourceSpec(Strict):
-    """Training data that is not in the catalog."""
+def _hex(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch("[0-9a-fA-F]{64}", value):
+        raise ValueError(f"must be 64 hex digits, got {value!r}")
+    return value and value.lower()
+
+
+class PlaceSpec(Strict):
+    """Where training data lies that is not in the catalog, and how its rows are read."""
 
     path: Annotated[str | None, Field(description="a json, jsonl, csv or parquet file")] = None
     url: Annotated[str | None, Field(description="the address of such a file")] = None
-    hub: Annotated[str | None, Field(description="a data set's id on the hub")] = None
+    sha256: Annotated[
+        str | None, AfterValidator(_hex), Field(description="what the file of a url must have, in hex digits")
+    ] = None
+    hub: Annotated[str | None, Field(min_length=1, description="a data set's id on the hub")] = None
     revision: Annotated[str | None, Field(description="a hub data set's branch, tag or commit")] = None
+    config: Annotated[str | None, Field(description="the name of a hub data set's configuration")] = None
+    split: Annotated[str | None, Field(description="a hub data set's split; train by default")] = None
     format: Annotated[str, one_of(FORMATS), Field(description="how a row is read")] = "instruction"
+    columns: Annotated[
+        dict[str, str], Field(description="what the data calls the format's fields, where it has other names")
+    ] = {}
+
+    @model_validator(mode="after")
+    def _of_one_place(self) -> PlaceSpec:
+        alone = self.path is None and self.hub is None
+        if alone and self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise in_field("url", f"must begin with http:// or https://, got {self.url!r}")
+        owners = {"sha256": "url", "revision": "hub", "config": "hub", "split": "hub"}
+        for name, owner in owners.items():
+            if getattr(self, name) is not None and getattr(self, owner) is None:
+                raise ValueError(f"{name} belongs to {owner}")
+        for name in self.columns:
+            if name not in fields_of(self.format):
+                raise in_field("columns", f"unknown field {name!r}, {nearest(name, fields_of(self.format))}")
+        return self
+
+
+class PartSpec(PlaceSpec):
+    """A part of a mixture: a data set of the catalog, or data of one's own."""
+
+    train: Annotated[str | None, Field(description="a catalog name")] = None
+    weight: Annotated[float, Field(gt=0, le=1e6, description="its share, in proportion to the others' weights")] = 1.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PartSpec:
+        if sum(place is not None for place in (self.train, self.path, self.url, self.hub)) != 1:
+            raise ValueError("needs exactly one of train, path, url and hub")
+        if self.train is not None and (self.columns or "format" in self.model_fields_set):
+            raise in_field("format" if "format" in self.model_fields_set else "columns", "the catalog says it itself")
+        return self
+
+
+class SourceSpec(PlaceSpec):
+    """Training data that is not in the catalog, or a mixture."""
+
+    mix: Annotated[list[PartSpec] | None, Field(min_length=1, description="several sources with weights")] = None
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSpec:
-        if sum(place is not None for place in (self.path, self.url, self.hub)) != 1:
+        places = sum(place is not None for place in (self.path, self.url, self.hub))
+        if self.mix is not None and places:
+            raise in_field("mix", "excludes path, url and hub: name them as parts of it")
+        if self.mix is None and places != 1:
             raise ValueError("needs exactly one of path, url and hub")
-        if self.revision and not self.hub:
-            raise ValueError("revision belongs to hub")
+        if self.mix is not None and (self.columns or "format" in self.model_fields_set):
+            raise in_field("format" if "format" in self.model_fields_set else "columns", "belongs to each part of mix")
         return self
 
 
 class DataSpec(Strict):
     """The training data."""
 
-    train: Annotated[str | SourceSpec, Field(description="a catalog name, or {path | url | hub, format}")]
+    train: Annotated[str | SourceSpec, Field(description="a catalog name, or {path | url | hub | mix, format}")]
     fraction: Annotated[float, Field(gt=0, le=1, description="share of the training examples, nested for a seed")] = (
         1.0
     )

@@ -5,58 +5,108 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from harness.catalog.tasks import benchmarks, tasks, tasks_in
+from harness.catalog.benchmarks import Benchmark, benchmarks, own_benchmarks
+from harness.catalog.tasks import Task, suite_of, tasks, tasks_in
 from harness.errors import Problem, SpecError, nearest
-from harness.located import Located
+from harness.located import Located, Path_
 
 NAMED = re.compile(r"^(task|group|tag):[ \t]*[\"']?([\w.:/-]+)", re.MULTILINE)
 
 
-def resolve_tasks(located: Located, problems: list[Problem]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Asked:
+    """The tasks that an experiment asks for, and each one's suite."""
+
+    benchmark: Benchmark
+    suites: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """What a report must know beside the tasks' names, as plain JSON values."""
+        return {"title": self.benchmark.title, "weights": self.benchmark.weights, "suites": self.suites}
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What a user's folder of task files holds."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+
+
+def resolve_tasks(located: Located, problems: list[Problem]) -> Asked:
     """The experiment's tasks in order; what is wrong with their names is added to `problems`."""
-    own = _own_tasks(located, problems)
+    own = _own(located, problems)
+    found = _asked(located, own, problems)
+    return Asked(found, {task: suite_of(task, own.tasks) for task in found.tasks})
+
+
+def _asked(located: Located, own: _Own, problems: list[Problem]) -> Benchmark:
     asked = located.data.get("tasks")
     if isinstance(asked, str):
-        if asked in benchmarks():
-            return benchmarks()[asked].tasks
-        known = {*benchmarks(), *(f"[{name}]" for name in (*tasks(), *own))}
-        problems.append(located.problem(("tasks",), f"unknown benchmark {asked!r}, {nearest(asked, known)}"))
-        return ()
+        return _benchmark(asked, located, own, problems)
     if asked == []:
         problems.append(located.problem(("tasks",), "must not be empty"))
     names = [name for name in asked if isinstance(name, str)] if isinstance(asked, list) else []
     for index, name in enumerate(names):
-        _check_name(name, index, own, located, problems)
-    return tuple(dict.fromkeys(names))
+        _check_name(name, ("tasks", index), own, located, problems)
+    experiment = str(located.data.get("name"))
+    return Benchmark(experiment, experiment, tuple(dict.fromkeys(names)))
 
 
-def _own_tasks(located: Located, problems: list[Problem]) -> set[str]:
+def _benchmark(asked: str, located: Located, own: _Own, problems: list[Problem]) -> Benchmark:
+    known = benchmarks() | own.benchmarks
+    if asked in known:
+        return known[asked]
+    names = {*known, *(f"[{name}]" for name in (*tasks(), *own.tasks))}
+    problems.append(located.problem(("tasks",), f"unknown benchmark {asked!r}, {nearest(asked, names)}"))
+    return Benchmark(asked, asked, ())
+
+
+def _own(located: Located, problems: list[Problem]) -> _Own:
     folder = located.data.get("tasks_path")
     if not isinstance(folder, str):
-        return set()
+        return _Own()
     if not os.path.isdir(folder):
         problems.append(located.problem(("tasks_path",), f"{folder} is no directory"))
-        return set()
+        return _Own()
     try:
-        return set(tasks_in(Path(folder)))
+        own = _Own(tasks_in(Path(folder)))
+        problems += [_taken(task) for name, task in own.tasks.items() if name in tasks()]
+        return replace(own, benchmarks=_own_benchmarks(Path(folder), own, problems))
     except SpecError as error:
         problems += error.problems
-        return set()
+        return _Own()
 
 
-def _check_name(name: str, index: int, own: set[str], located: Located, problems: list[Problem]) -> None:
-    if name in tasks() or name in own or lm_eval_names().get(name) == "task":
+def _taken(task: Task) -> Problem:
+    return Problem(str(task.path), 0, "task", f"{task.name!r} is a task of the harness; choose another name")
+
+
+def _own_benchmarks(folder: Path, own: _Own, problems: list[Problem]) -> dict[str, Benchmark]:
+    found, located = own_benchmarks(folder, problems)
+    for name in found:
+        asked = located.data[name]["tasks"]
+        named = [(task, task) for task in asked] if isinstance(asked, dict) else enumerate(asked)
+        for key, task in named:
+            _check_name(task, (name, "tasks", key), own, located, problems)
+    return found
+
+
+def _check_name(name: str, place: Path_, own: _Own, located: Located, problems: list[Problem]) -> None:
+    if name in tasks() or name in own.tasks or lm_eval_names().get(name) == "task":
         return
-    if name in benchmarks():
+    if name in benchmarks() or name in own.benchmarks:
         message = f"{name!r} is a benchmark: write `tasks: {name}`"
     elif name in lm_eval_names():
         message = f"{name!r} is a {lm_eval_names()[name]} of lm-eval's: list its tasks"
     else:
-        message = f"unknown task {name!r}, {nearest(name, {*tasks(), *own, *lm_eval_names()})}"
-    problems.append(located.problem(("tasks", index), message))
+        message = f"unknown task {name!r}, {nearest(name, {*tasks(), *own.tasks, *lm_eval_names()})}"
+    problems.append(located.problem(place, message))
 
 
 @lru_cache

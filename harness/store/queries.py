@@ -167,18 +167,23 @@ def memberships(
     if experiment is not None:
         query = query.where(Experiment.name == experiment)
     rows = sorted(_all(session, query, run_ids), key=lambda row: row[0].registered_at, reverse=True)
-    return tuple(
-        MembershipRecord(
-            experiment=found.name,
-            profile=found.profile,
-            benchmark=found.benchmark,
-            run_id=run_id,
-            label=place.label,
-            position=place.position,
-            tasks=tuple(place.tasks),
-            departures=tuple(place.departures),
-        )
-        for found, place, run_id in rows
+    return tuple(_place(found, place, run_id) for found, place, run_id in rows)
+
+
+def _place(found: Experiment, place: Membership, run_id: str) -> MembershipRecord:
+    asked = found.spec.get("benchmark", {})
+    return MembershipRecord(
+        experiment=found.name,
+        profile=found.profile,
+        benchmark=found.benchmark,
+        run_id=run_id,
+        label=place.label,
+        position=place.position,
+        tasks=tuple(place.tasks),
+        departures=tuple(place.departures),
+        title=asked.get("title"),
+        weights=asked.get("weights", {}),
+        suites=asked.get("suites", {}),
     )
 
 
@@ -200,6 +205,17 @@ def scores(session: Session, run_ids: Sequence[str]) -> tuple[ScoreRecord, ...]:
     query = query.join(Scoring, and_(Scoring.run == Run.id, Scoring.task == ScoredTask.id))
     query = query.order_by(Run.id, ScoredTask.id, TaskScore.position)
     return tuple(ScoreRecord(*row[:-1], scored_at=str(_iso(row[-1]))) for row in _all(session, query, run_ids))
+
+
+def overlaps(session: Session, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """See `Store.overlaps`."""
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    query = select(Run.run_id, ScoredTask.name, Scoring.provenance["overlap"])
+    query = query.join(Scoring, Scoring.run == Run.id).join(ScoredTask, ScoredTask.id == Scoring.task)
+    for run_id, task, overlap in _all(session, query.order_by(Scoring.scored_at, ScoredTask.id), run_ids):
+        if overlap:
+            found[run_id][task] = overlap
+    return dict(found)
 
 
 def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:

@@ -163,7 +163,11 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class MembershipRecord:
-    """A run's place in an experiment."""
+    """A run's place in an experiment.
+
+    title: the benchmark's, None where it was not recorded; weights: the tasks' shares in its average, empty where all
+    weigh the same; suites: the suite of each task, where recorded.
+    """
 
     experiment: str
     profile: str
@@ -173,3 +177,6 @@ class MembershipRecord:
     position: int
     tasks: tuple[str, ...]
     departures: tuple[str, ...]
+    title: str | None = None
+    weights: dict[str, float] = field(default_factory=dict)
+    suites: dict[str, str] = field(default_factory=dict)

@@ -143,6 +143,15 @@ class Store:
         with self._session() as session:
             return queries.scores(session, run_ids)
 
+    def overlaps(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+        """Of these runs, by run_id and task as it was last scored, what of the test set stands in the training data.
+
+        See `train.overlap.measure` for the counts; `{error: why}` where they could not be taken. Runs that were scored
+        before overlaps were measured, and those that train nothing, are absent.
+        """
+        with self._session() as session:
+            return queries.overlaps(session, run_ids)
+
     def attempts(self, run_id: str) -> tuple[AttemptRecord, ...]:
         """Every try at a run, the first one first."""
         with self._session() as session:

@@ -32,10 +32,11 @@ def load_base(ref: ModelRef, device: torch.device) -> tuple[PreTrainedModel, Pre
     placed = {} if device.type == "cpu" else {"device_map": {"": device}}
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source)
+        _check_end(tokenizer, entry.name)
         model = AutoModelForCausalLM.from_pretrained(**source, **_precision(entry, ref), **placed)
     except OSError as error:
         raise PrerequisiteError(f"{entry.name} can't be loaded from {entry.location}: {error}") from error
-    _set_padding(model, tokenizer, entry.name)
+    _set_padding(model, tokenizer)
     return model.eval(), tokenizer
 
 
@@ -65,10 +66,13 @@ def _precision(entry: ModelEntry, ref: ModelRef) -> dict[str, Any]:
     return {"dtype": held, "quantization_config": config}
 
 
-def _set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Padding with the end-of-text token where the tokenizer has none of its own; the model is told too."""
+def _check_end(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     if tokenizer.eos_token_id is None:
         raise PrerequisiteError(f"the tokenizer of {name} has no end-of-text token; set eos_token in its directory")
+
+
+def _set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Padding with the end-of-text token where the tokenizer has none of its own; the model is told too."""
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id

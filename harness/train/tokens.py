@@ -7,7 +7,7 @@ differ, the joined text is tokenised as its authors did, and the prompts that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -32,11 +32,12 @@ class Tokenised:
     """rows: `input_ids` and `labels`, one list each a row, unpadded, ready for the trainer.
 
     counts: `truncated` rows, `dropped` ones (no label left after truncation), and `prefix_mismatch`, the rows
-    whose scoring prompt is not the exact prefix of what is trained.
+    whose scoring prompt is not the exact prefix of what is trained; lengths: every example's tokens before it is cut.
     """
 
     rows: Dataset
     counts: dict[str, int] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Encoded:
     """An example's token ids, of which the first `prompt` are the prompt's."""
 
     ids: list[int]
@@ -67,8 +68,9 @@ def tokenise(
     template which the tokenizer lacks.
     """
     counts = {"truncated": 0, "dropped": 0, "prefix_mismatch": 0}
-    ids, labels = [], []
-    for row in _rows(examples, tokenizer, prompt):
+    ids, labels, lengths = [], [], []
+    for row in encoded(examples, tokenizer, prompt):
+        lengths.append(len(row.ids))
         counts["prefix_mismatch"] += row.mismatch
         counts["truncated"] += len(row.ids) > settings.max_length
         kept = np.asarray(row.ids[: settings.max_length], dtype=np.int32)
@@ -82,7 +84,7 @@ def tokenise(
         labels.append(wanted)
     if examples and not ids:
         raise RunError("data", f"no example has an answer within max_length {settings.max_length}; raise it")
-    return Tokenised(Dataset.from_dict({"input_ids": ids, "labels": labels}), counts)
+    return Tokenised(Dataset.from_dict({"input_ids": ids, "labels": labels}), counts, tuple(lengths))
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: list[str]) -> list[list[int]]:
@@ -95,24 +97,26 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: list[str]) -> list[l
     return [ids for has, texts in groups for ids in tokenizer(list(texts), add_special_tokens=not has)["input_ids"]]
 
 
-def _rows(examples: list[Example], tokenizer: PreTrainedTokenizerBase, prompt: PromptRef) -> Iterator[_Row]:
+def encoded(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, prompt: PromptRef) -> Iterator[Encoded]:
+    """Each example's token ids, not cut yet. Raises RunError as `tokenise` does."""
     for start in range(0, len(examples), CHUNK):
         texts = [_text(example, tokenizer, prompt) for example in examples[start : start + CHUNK]]
-        yield from _encode(texts, tokenizer)
+        for _, alike in groupby(texts, key=lambda text: text.scored is None):
+            yield from _encode(list(alike), tokenizer)
 
 
-def _encode(texts: list[_Text], tokenizer: PreTrainedTokenizerBase) -> Iterator[_Row]:
+def _encode(texts: list[_Text], tokenizer: PreTrainedTokenizerBase) -> Iterator[Encoded]:
     prompts = prompt_ids(tokenizer, [text.prompt for text in texts])
     ends = [[tokenizer.eos_token_id] if text.ends else [] for text in texts]
     if texts[0].scored is None:
         answers = tokenizer([text.answer for text in texts], add_special_tokens=False)["input_ids"]
         for first, answer, end in zip(prompts, answers, ends, strict=True):
-            yield _Row(first + answer + end, len(first))
+            yield Encoded(first + answer + end, len(first))
         return
     joined = prompt_ids(tokenizer, [text.prompt + text.answer for text in texts])
     scored = prompt_ids(tokenizer, [text.scored or "" for text in texts])
     for first, whole, asked, end in zip(prompts, joined, scored, ends, strict=True):
-        yield _Row(whole + end, len(first), whole[: len(asked)] != asked)
+        yield Encoded(whole + end, len(first), whole[: len(asked)] != asked)
 
 
 def _text(example: Example, tokenizer: PreTrainedTokenizerBase, prompt: PromptRef) -> _Text:

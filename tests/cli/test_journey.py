@@ -52,6 +52,20 @@ def test_show_tells_a_run_whole(finished: Project) -> None:
         assert score["stderr"] == pytest.approx(math.sqrt(share * (1 - share) / (score["n"] - 1)))
 
 
+def test_show_tells_what_was_trained_on_and_how_much_of_the_tests_stands_in_it(finished: Project) -> None:
+    runs = {run["label"]: run["run_id"] for run in finished.json("status", "--json")["runs"]}
+    shown = finished.json("show", runs["lora"], "--json")
+    assert shown["overlap"].keys() == {"micro_true_false", "micro_fill_blank"}
+    assert all(counts["items"] == 300 and counts["exact"] == 0 for counts in shown["overlap"].values())
+    lengths = shown["provenance"]["training"]["lengths"]
+    assert 0 < lengths["p50"] <= lengths["p95"] <= lengths["max"] < 128
+    told = finished.harness("show", runs["lora"]).stdout
+    assert f"examples: {shown['train']['counts']['used']:,} of 5,000 trained on" in told
+    assert f"median {lengths['p50']}, 95 % up to {lengths['p95']}, longest {lengths['max']}; 0.0 % beyond 128" in told
+    foot = next(line for line in finished.printed[0].splitlines() if line.startswith("Training/test overlap"))
+    assert foot in told
+
+
 def test_show_names_what_there_is_for_an_unknown_run(finished: Project) -> None:
     assert "harness status lists them" in finished.harness("show", "zzz", exits=2).stderr
 

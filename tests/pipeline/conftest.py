@@ -49,7 +49,7 @@ def _own_test_data(task: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert known.file is not None
     path = folder / known.file.file
     path.parent.mkdir(parents=True)
-    path.write_text("[]")
+    path.write_text(json.dumps([{"instruction": "1 + 1?", "answer": "2"}]))
     free = dataclasses.replace(known, file=dataclasses.replace(known.file, sha256=None))
     monkeypatch.setitem(tasks(), task, free)
 

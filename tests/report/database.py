@@ -91,10 +91,16 @@ class Database:
         self.url = f"sqlite:///{path}"
 
     def register(
-        self, *runs: Asked, experiment: str = "first", benchmark: str = "micro", tasks: Sequence[str] = TASKS
+        self,
+        *runs: Asked,
+        experiment: str = "first",
+        benchmark: str = "micro",
+        tasks: Sequence[str] = TASKS,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
-        """What `run` writes down before it begins."""
-        fields = {"name": experiment, "profile": "paper", "path": "x.yaml", "question": "", "spec": {}}
+        """What `run` writes down before it begins; about: of the benchmark, title, weights and suites."""
+        spec = {"benchmark": about} if about else {}
+        fields = {"name": experiment, "profile": "paper", "path": "x.yaml", "question": "", "spec": spec}
         with open_store(self.url) as store:
             store.register({**fields, "benchmark": benchmark}, [_entry(run, tasks) for run in runs])
 
@@ -108,6 +114,7 @@ class Database:
         metric: str = "accuracy",
         n: int = 200,
         extra: tuple[Score, ...] = (),
+        overlap: Mapping[str, dict[str, int]] | None = None,
     ) -> None:
         """Trains and scores a registered run."""
         with open_store(self.url) as store:
@@ -117,7 +124,8 @@ class Database:
                 store.record_training(claim, run.spec.train_id, training)
             for task, (value, stderr) in values.items():
                 found = (Score(metric, value, stderr, n), *extra)
-                store.record_task(claim, TaskResult(task, "1.0", fingerprint, found, (), 1.0))
+                measured = {"overlap": overlap[task]} if overlap and task in overlap else {}
+                store.record_task(claim, TaskResult(task, "1.0", fingerprint, found, (), 1.0, measured))
             store.finish(claim, {})
 
     def fail(self, run: Asked, kind: str = "oom", message: str = "out of memory") -> None:

@@ -23,13 +23,19 @@ def test_more_seeds_do_not_shrink_the_error_of_the_items() -> None:
 
 def test_an_unknown_error_is_never_zero() -> None:
     assert over_seeds([Estimate(80.0, 2.0), Estimate(84.0, None)]).stderr is None
-    assert over_tasks([Estimate(80.0, 2.0), Estimate(84.0, None)]).stderr is None
+    assert over_tasks([Estimate(80.0, 2.0), Estimate(84.0, None)], [1, 1]).stderr is None
     assert with_interval(Estimate(80.0, None)).ci_low is None
 
 
-def test_the_average_of_tasks_is_unweighted() -> None:
-    joined = over_tasks([Estimate(80.0, 3.0), Estimate(60.0, 4.0)])
+def test_tasks_of_one_weight_count_alike() -> None:
+    joined = over_tasks([Estimate(80.0, 3.0), Estimate(60.0, 4.0)], [1, 1])
     assert (joined.value, joined.stderr) == (70.0, 2.5)
+
+
+def test_a_heavier_task_counts_more_and_so_does_its_error() -> None:
+    joined = over_tasks([Estimate(80.0, 2.0), Estimate(60.0, 3.0)], [3, 1])
+    assert joined.value == pytest.approx((80 + 80 + 80 + 60) / 4)
+    assert joined.stderr == pytest.approx(math.sqrt((0.75 * 2) ** 2 + (0.25 * 3) ** 2))
 
 
 def test_only_shares_become_percent() -> None:

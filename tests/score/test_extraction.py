@@ -1,42 +1,17 @@
-"""The task YAMLs against LLM-Adapters' rules, stated here once more and independently."""
+"""The micro tasks against LLM-Adapters' rules, stated here once more and independently."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
-from lm_eval.evaluator import evaluate
 
 from harness.catalog import files
-from harness.score.task_index import load_tasks
 
-Row = dict[str, Any]
-ROOT = next(
-    (
-        folder
-        for root in [*os.environ.get("HARNESS_DATA", "").split(os.pathsep), Path(__file__).parents[3] / "shared/data"]
-        for folder in [Path(root), Path(root) / "llm_adapters"]
-        if root and (folder / "boolq" / "test.json").is_file()
-    ),
-    None,
-)
-ANSWER = r"answer1|answer2|answer3|answer4|answer5"
-PATTERNS = {
-    "boolq": ("boolq", r"true|false"),
-    "piqa": ("piqa", r"solution1|solution2"),
-    "social_i_qa": ("social_i_qa", ANSWER),
-    "winogrande": ("winogrande", r"option1|option2"),
-    "arc_easy": ("ARC-Easy", ANSWER),
-    "arc_challenge": ("ARC-Challenge", ANSWER),
-    "openbookqa": ("openbookqa", ANSWER),
-}
+from .scripted import Row, answers
 
 
 def extract_answer(pattern: str, sentence: str) -> str:
@@ -49,59 +24,6 @@ def extract_answer_number(sentence: str) -> float:
     """LLM-Adapters, evaluate.py: the last number."""
     found = re.findall(r"-?\d+\.?\d*", sentence.replace(",", ""))
     return float(found[-1]) if found else float("inf")
-
-
-class Scripted(LM):
-    """A model that says what it is told to."""
-
-    def __init__(self, say: Callable[[Row], str]) -> None:
-        super().__init__()
-        self.say = say
-
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        return [self.say(request.doc) for request in requests]
-
-    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        raise NotImplementedError
-
-    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        raise NotImplementedError
-
-
-def answers(task: str, say: Callable[[Row], str]) -> list[tuple[str, float, float]]:
-    """What the task extracts from each answer, whether it finds it right, and whether it finds anything."""
-    (loaded,) = load_tasks([task])
-    found = evaluate(Scripted(say), {"tasks": {task: loaded.task}}, bootstrap_iters=0)
-    return [(row["filtered_resps"][0], row["accuracy"], row["extracted"]) for row in found["samples"][task]]
-
-
-@pytest.fixture
-def data(monkeypatch: pytest.MonkeyPatch) -> Path:
-    if ROOT is None:
-        pytest.skip("LLM-Adapters' test files are not here: point $HARNESS_DATA at them")
-    monkeypatch.setenv("HARNESS_DATA", str(ROOT))
-    return ROOT
-
-
-@pytest.mark.parametrize("name", PATTERNS)
-def test_agrees_with_llm_adapters_on_every_test_item(name: str, data: Path) -> None:
-    folder, pattern = PATTERNS[name]
-    rows = json.loads((data / folder / "test.json").read_text())
-    told = {row["instruction"]: f"Not {other['answer']}: {row['output']}" for row, other in zip(rows, rows[1:] + rows)}
-
-    found = answers(f"llm_adapters_{name}", lambda doc: told[doc["instruction"]])
-
-    expected = [extract_answer(pattern, told[row["instruction"]]) for row in rows]
-    assert [answer for answer, _, _ in found] == expected
-    assert [right for _, right, _ in found] == [float(a == row["answer"]) for a, row in zip(expected, rows)]
-    assert 0.1 < sum(right for _, right, _ in found) / len(rows) < 0.9
-
-
-@pytest.mark.parametrize("name", PATTERNS)
-def test_the_files_own_answers_are_all_right(name: str, data: Path) -> None:
-    assert {(right, extracted) for _, right, extracted in answers(f"llm_adapters_{name}", lambda d: d["output"])} == {
-        (1.0, 1.0)
-    }
 
 
 @pytest.fixture

@@ -7,23 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from harness.score.task_index import TASKS
 
 FILES = sorted(TASKS.glob("*/*.yaml"))
+ADAPTERS = [path for path in FILES if path.parent.name == "llm_adapters"]
+ARITHMETIC = {"gsm8k", "aqua", "addsub", "svamp", "mawps", "multiarith", "singleeq"}
 KEYS = {"version", "suite", "title", "file"}
 
 
 def own(path: Path) -> dict[str, Any]:
     """What stands in the file itself, includes unread."""
-    return yaml.safe_load(path.read_text())
+    return load_yaml(path, resolve_func=False, recursive=False)
 
 
-def test_there_are_eight_benchmark_tasks_and_five_micro_tasks_in_two_forms() -> None:
-    assert Counter(path.parent.name for path in FILES) == {"llm_adapters": 8, "micro": 5, "micro_likelihood": 5}
+def test_there_are_llm_adapters_fifteen_tasks_and_five_micro_tasks_in_two_forms() -> None:
+    assert Counter(path.parent.name for path in FILES) == {"llm_adapters": 15, "micro": 5, "micro_likelihood": 5}
+
+
+def test_a_worked_solution_may_be_long_and_a_choice_is_short() -> None:
+    lengths = {path.stem: load_yaml(path)["generation_kwargs"]["max_gen_toks"] for path in ADAPTERS}
+    assert {name for name, length in lengths.items() if length == 256} == ARITHMETIC
+    assert {length for name, length in lengths.items() if name not in ARITHMETIC} == {32}
+
+
+def test_no_item_of_another_file_passes_for_a_tasks_own() -> None:
+    assert {path.stem for path in ADAPTERS if not own(path)["metadata"]["sha256"]} == {"hellaswag"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -33,7 +44,8 @@ def test_a_task_file_says_what_it_is(path: Path) -> None:
     suite = path.parent.name
     assert content["task"] == f"{suite}_{path.stem}"
     assert set(metadata) == (KEYS | {"sha256"} if suite == "llm_adapters" else KEYS)
-    assert (metadata["suite"], metadata["version"]) == (suite, 1.0)
+    assert metadata["suite"] == suite
+    assert isinstance(metadata["version"], float)
     assert metadata["title"] and metadata["file"].endswith("/test.json")
     assert metadata["file"].startswith("embedded:micro/data/") == (suite != "llm_adapters")
 

@@ -137,6 +137,16 @@ def test_samples_are_those_of_the_latest_scoring(store: Store) -> None:
     assert store.states([RUN])[RUN].scored == {"boolq": frozenset({"f1", "f2"})}
 
 
+def test_overlap_with_the_training_data_comes_back_as_it_was_last_measured(store: Store) -> None:
+    claim = taken(store)
+    for fingerprint, exact in (("f1", 3), ("f2", 5)):
+        scored = result("boolq", fingerprint=fingerprint)
+        store.record_task(claim, dataclasses.replace(scored, provenance={"overlap": {"items": 9, "exact": exact}}))
+    store.record_task(claim, result("piqa"))
+
+    assert store.overlaps([RUN, "unknown"]) == {RUN: {"boolq": {"items": 9, "exact": 5}}}
+
+
 def test_a_score_that_is_not_a_number_is_refused_whole(store: Store) -> None:
     claim = taken(store)
     with pytest.raises(RunError, match="boolq: accuracy is not a number"):

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness.catalog.models import ModelEntry
 from harness.errors import PrerequisiteError
 from harness.spec.run import ModelRef
-from harness.train.adapter import base_fingerprint
 from harness.train.base_model import load_base
+from harness.train.fingerprint import weights_fingerprint
 from harness.train.gguf import converted
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def edit_tokenizer(folder: Path, **tokens: str | None) -> None:
 
 def test_a_local_directory_gives_the_model_that_was_saved_there(folder: Path, base: PreTrainedModel) -> None:
     model, tokenizer = load_base(ModelRef(name=str(folder)), CPU)
-    assert base_fingerprint(model) == base_fingerprint(base)
+    assert weights_fingerprint(model) == weights_fingerprint(base)
     assert not model.training
     assert tokenizer("heron")["input_ids"]
     assert model.config.pad_token_id == tokenizer.pad_token_id

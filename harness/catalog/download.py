@@ -1,0 +1,114 @@
+"""Downloading a file: kept only when it is whole and what was asked for."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from harness.catalog.files import git_id_of, sha256_of
+from harness.catalog.transfer import Listener, transfer
+from harness.errors import PrerequisiteError
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file must hold, as far as it is known: its SHA-256, or the id that git gives it."""
+
+    sha256: str | None = None
+    git: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether a file can be told from another."""
+        return bool(self.sha256 or self.git)
+
+    def fault(self, path: Path) -> str | None:
+        """How the file's content is another: `SHA-256 0123..., expected 4567...`; None where it is not."""
+        for name, expected, found in (("SHA-256", self.sha256, sha256_of), ("git id", self.git, git_id_of)):
+            if expected:
+                got = found(path)
+                return None if got == expected else f"{name} {got[:12]}..., expected {expected[:12]}..."
+        return None
+
+
+def ignore(there: int, total: int | None) -> None:
+    """A listener that doesn't care."""
+
+
+def download(
+    url: str,
+    target: Path,
+    content: Content = Content(),
+    listen: Listener = ignore,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Brings a file from its address to `target`, which appears at once and whole, or not at all.
+
+    What an interrupted download left is used where `content` can prove the result; a second process waits
+    for the first. pause: sleeps for so many seconds between attempts.
+    Raises PrerequisiteError, which says what to do, where the file can't be had, is another, or can't be written.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _held(part) as file:
+            if not target.exists():
+                _complete(url, target, content, file, listen, pause)
+    except PrerequisiteError as error:
+        raise PrerequisiteError(f"{error}. Get it by other means and put it there as {target}") from None
+    except OSError as error:
+        raise PrerequisiteError(f"{error.filename or target} can't be written: {error.strerror}") from None
+
+
+def _complete(
+    url: str, target: Path, content: Content, file: FileIO, listen: Listener, pause: Callable[[float], None]
+) -> None:
+    part = Path(os.fspath(file.name))
+    if not content.known:
+        file.truncate(0)
+    resumed = part.stat().st_size > 0
+    try:
+        transfer(url, file, listen, pause)
+        if resumed and content.fault(part):  # what was left was no part of this file
+            file.truncate(0)
+            transfer(url, file, listen, pause)
+        if fault := content.fault(part):
+            raise PrerequisiteError(f"{url} gave another file than expected ({fault}); it was not kept")
+        os.replace(part, target)
+    except (PrerequisiteError, OSError):
+        part.unlink(missing_ok=True)
+        raise
+    except BaseException:
+        if not content.known:
+            part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[FileIO]:
+    """The file, open for appending, while no other process has it."""
+    while True:
+        with open(path, "ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_still(path, file):
+                continue
+            try:
+                yield file
+            finally:
+                if _is_still(path, file) and not path.stat().st_size:
+                    path.unlink()
+            return
+
+
+def _is_still(path: Path, file: FileIO) -> bool:
+    """Whether the path names this open file, not one that took its place."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
