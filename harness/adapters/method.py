@@ -19,7 +19,8 @@ class Method:
 
     summary: what it changes, in a line; trains: `adapter` (through `config_class`), `all` weights, or `nothing`;
     config: the arguments of `config_class` with `${param}` references; train: the hyper-parameters that the method
-    needs; paper: `title`, `arxiv`, `venue`, `year`, as far as they are given;
+    needs; loads: `path` and `revision` of an adapter that is scored as it is, with `${param}` references;
+    paper: `title`, `arxiv`, `venue`, `year`, as far as they are given;
     callbacks: transformers callbacks as `{class: module:Class, args: {...}}`, with `${param}` references in args, as
     in optimizer_args; limits: what it can't do, with the reason, by the checks of `harness adapters check`;
     lines: where each of `train` stands; class_lines: where each class is named (`config_class`, `callbacks[0]`, ...).
@@ -40,6 +41,7 @@ class Method:
     optimizer_args: dict[str, Any] = field(default_factory=dict)
     mergeable: bool | None = None
     family: str = ""
+    loads: dict[str, Any] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, str] = field(default_factory=dict)
     notes: str = ""
@@ -57,7 +59,7 @@ def load_method(path: Path, shown_as: str | None = None) -> Method:
     if problems:
         raise SpecError(problems)
     raw = located.data
-    optional = ("summary", "train", "trainer", "mergeable", "family", "paper", "limits", "notes")
+    optional = ("summary", "train", "trainer", "mergeable", "family", "paper", "limits", "notes", "loads")
     plain = {key: raw[key] for key in optional if raw.get(key) is not None}
     optimizer = _named(raw["optimizer"]) if raw.get("optimizer") else {"class": None, "args": {}}
     return Method(

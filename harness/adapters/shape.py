@@ -13,13 +13,14 @@ REFERENCE = re.compile(r"\$\{(\w+)\}")
 CLASS_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 FIELDS = {
     "method", "title", "summary", "paper", "config_class", "trains", "params", "config", "train", "callbacks",
-    "trainer", "optimizer", "mergeable", "family", "limits", "notes",
+    "trainer", "optimizer", "mergeable", "family", "limits", "notes", "loads",
 }  # fmt: skip
 CLASSES = ("config_class", "trainer", "optimizer")
 LIMITS = ("builds", "counts", "starts_as_base", "reloads", "resumes", "merges")
 """What `harness adapters check` sees and a method may declare that it can't do."""
 PAPER_FIELDS = ("title", "arxiv", "venue", "year")
 TEXTS = ("title", "summary", "notes")
+LOADS = {"path", "revision"}
 NAMED = "module:Class or {class: module:Class, args: {...}}"
 
 
@@ -38,7 +39,7 @@ def shape_problems(located: Located) -> list[Problem]:
         problems.append(located.problem(("trains",), f"must be adapter, all or nothing, got {trains!r}"))
     if trains == "adapter" and not raw.get("config_class"):
         problems.append(located.problem(("method",), "needs a config_class (module:Class of a peft.PeftConfig)"))
-    for key in ("params", "config", "train", "paper", "limits"):
+    for key in ("params", "config", "train", "paper", "limits", "loads"):
         if raw.get(key) is not None and not isinstance(raw[key], dict):
             problems.append(located.problem((key,), f"must be a mapping, got {raw[key]!r}"))
     for key in TEXTS:
@@ -48,7 +49,7 @@ def shape_problems(located: Located) -> list[Problem]:
         problems.append(located.problem(("mergeable",), f"must be true or false, got {raw['mergeable']!r}"))
     if (family := raw.get("family")) is not None and family not in FAMILIES:
         problems.append(located.problem(("family",), f"unknown family {family!r}, {nearest(str(family), FAMILIES)}"))
-    for part in (_class_problems, _paper_problems, _limit_problems, _reference_problems):
+    for part in (_class_problems, _paper_problems, _limit_problems, _loads_problems, _reference_problems):
         problems += part(located)
     return problems
 
@@ -107,12 +108,26 @@ def _limit_problems(located: Located) -> list[Problem]:
     return problems
 
 
+def _loads_problems(located: Located) -> list[Problem]:
+    loads = located.data.get("loads")
+    if not isinstance(loads, dict):
+        return []
+    problems = [
+        located.problem(("loads", key), f"unknown field, {nearest(str(key), LOADS)}") for key in loads.keys() - LOADS
+    ]
+    if "path" not in loads:
+        problems.append(located.problem(("loads",), "needs a path"))
+    if located.data.get("trains") != "nothing":
+        problems.append(located.problem(("loads",), "needs trains: nothing"))
+    return problems
+
+
 def _reference_problems(located: Located) -> list[Problem]:
     """`${x}` where no parameter is called x."""
     params = located.data.get("params")
     known = params if isinstance(params, dict) else {}
     problems = []
-    for field in ("config", "callbacks", "optimizer"):
+    for field in ("config", "callbacks", "optimizer", "loads"):
         for place, text in _strings(located.data.get(field), (field,)):
             for name in REFERENCE.findall(text):
                 if name not in known:

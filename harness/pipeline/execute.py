@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 from harness.catalog.apis import host_of
 from harness.errors import HarnessError, RunError, StoreError
 from harness.paths import RunPaths, home
-from harness.pipeline.plan import adapter_kept
+from harness.pipeline.overlap import noted, overlaps
 from harness.pipeline.provenance import provenance
+from harness.pipeline.ready import make_ready
 from harness.pipeline.workbench import Workbench
 from harness.spec.run import ApiRef, RunSpec
 from harness.store.claims import ClaimLost
-from harness.store.records import Claim, TaskResult, TrainResult
+from harness.store.records import Claim, TaskResult
 from harness.store.store import Store
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from harness.train.live import Guard
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -121,42 +124,35 @@ def _train_and_score(work: Work) -> None:
         _score_api(work, work.run.model.api)
         return
     base, tokenizer = work.bench.base(work.run.model)
-    model = _model(work, base, tokenizer)
+    overlap = _overlap(work, base, tokenizer)
+    model, guard = make_ready(work, base, tokenizer)
     try:
-        _score(work, model, tokenizer)
+        _score(work, model, tokenizer, guard, overlap)
     finally:
         work.bench.give_back(model)
 
 
-def _model(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel | PeftModel:
-    """The model to score: the bare base, the base with its kept adapter, or one trained now."""
-    from harness.train.adapter import load_adapter
-    from harness.train.live import prove_live
-    from harness.train.training import train
+def _overlap(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, Any]]:
+    """What of each test set stands in the training data; that the tasks can be asked is seen before training."""
+    from harness.score.items import examine
+    from harness.train.lengths import context_of
 
-    run = work.run
-    if run.adapter.trains == "nothing":
-        size = base.num_parameters()
-        work.store.record_training(work.claim, run.train_id, TrainResult(0.0, 0, 0, None, 0, size, 0.0))
-        return base
-    state = work.store.states([run.run_id])[run.run_id]
-    if adapter_kept(run, state.trained):
-        model: PreTrainedModel | PeftModel = load_adapter(base, work.paths.adapter, run.adapter)
-    else:
-        work.store.beat(work.claim, "train")
-        work.emit({"event": "stage", "stage": "train"})
-        result, model = train(run, work.paths, base, tokenizer, emit=work.emit, should_stop=work.should_stop)
-        work.store.record_training(work.claim, run.train_id, result)
-    if run.adapter.trains == "adapter":
-        prove_live(model, tokenizer)
-    return model
+    items = examine(work.run, _missing(work), tokenizer, context_of(base.config))
+    return overlaps(work.run.data, items)
 
 
-def _score(work: Work, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def _score(
+    work: Work,
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    guard: Guard,
+    overlap: Mapping[str, dict[str, Any]],
+) -> None:
     from harness.score.scoring import score
 
     missing = _begin_scoring(work)
-    _record(work, missing, score(work.run, model, tokenizer, missing, emit=work.emit))
+    results = score(work.run, model, tokenizer, missing, emit=work.emit)
+    _record(work, missing, noted(results, overlap), guard)
 
 
 def _score_api(work: Work, api: ApiRef) -> None:
@@ -169,16 +165,22 @@ def _score_api(work: Work, api: ApiRef) -> None:
 
 
 def _begin_scoring(work: Work) -> list[str]:
-    """The tasks that lack a score."""
-    scored = work.store.states([work.run.run_id])[work.run.run_id].scored
     work.store.beat(work.claim, "score")
     work.emit({"event": "stage", "stage": "score"})
+    return _missing(work)
+
+
+def _missing(work: Work) -> list[str]:
+    """The tasks that lack a score."""
+    scored = work.store.states([work.run.run_id])[work.run.run_id].scored
     return [task for task in work.run.tasks if task not in scored]
 
 
-def _record(work: Work, missing: Sequence[str], results: Iterable[TaskResult]) -> None:
-    """Records each task as it is scored."""
+def _record(work: Work, missing: Sequence[str], results: Iterable[TaskResult], guard: Guard | None = None) -> None:
+    """Records each task as it is scored, once the guard has found the model to be the one that was trained."""
     for result in results:
+        if guard is not None:
+            guard.hold()
         work.store.record_task(work.claim, result)
         if "api" in work.made_with:
             named = {*work.made_with["api"]["models"], *result.provenance["api"]["models"]}

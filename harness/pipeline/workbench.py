@@ -14,24 +14,27 @@ if TYPE_CHECKING:
 
 
 class Workbench:
-    """Holds one base model on one device; a base that came back changed is loaded anew."""
+    """Holds one base model on one device; a base that came back changed is loaded anew.
+
+    fingerprint: of the base's weights as they were loaded.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._held: ModelRef | None = None
         self._base: PreTrainedModel | None = None
         self._tokenizer: PreTrainedTokenizerBase | None = None
-        self._fingerprint = ""
+        self.fingerprint: str | None = None
 
     def base(self, ref: ModelRef) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The base model and its tokenizer, from the last run where they are the same."""
-        from harness.train.adapter import base_fingerprint
         from harness.train.base_model import load_base
+        from harness.train.fingerprint import weights_fingerprint
 
         if self._base is None or self._tokenizer is None or self._held != ref:
             self.clear()
             self._base, self._tokenizer = load_base(ref, self.device)
-            self._held, self._fingerprint = ref, base_fingerprint(self._base)
+            self._held, self.fingerprint = ref, weights_fingerprint(self._base)
         return self._base, self._tokenizer
 
     def give_back(self, model: PreTrainedModel | PeftModel) -> None:
@@ -45,9 +48,9 @@ class Workbench:
 
     def verify(self) -> None:
         """Lets go of a base whose weights are not what they were when it was loaded."""
-        from harness.train.adapter import base_fingerprint
+        from harness.train.fingerprint import weights_fingerprint
 
-        if self._base is not None and base_fingerprint(self._base) != self._fingerprint:
+        if self._base is not None and weights_fingerprint(self._base) != self.fingerprint:
             self.clear()
 
     def clear(self) -> None:

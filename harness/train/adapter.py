@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from harness.train.reference import resolve
 
 SHARE_OF_STEPS = re.compile(r"(\d*\.?\d*)steps")
 STEPS_FOR_COUNTING = 1000
-SAMPLED_VALUES = 16
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def detach(base: PreTrainedModel, model: PreTrainedModel | PeftModel) -> None:
     """Gives `base` back as it was before `attach`, for the next run.
 
     It can't undo what changed the base weights themselves (full fine-tuning, trained biases, merging):
-    compare `base_fingerprint` before and after, and load the base anew where they differ.
+    compare `weights_fingerprint` before and after, and load the base anew where they differ.
     """
     if isinstance(model, PeftModel):
         _take_off(model)
@@ -145,20 +143,6 @@ def _take_off(model: PeftModel) -> None:
         model.base_model.disable_adapter_layers()
     elif not model.active_peft_config.is_prompt_learning:
         model.unload()
-
-
-def base_fingerprint(base: PreTrainedModel) -> str:
-    """A SHA-256 over every weight's name, shape, type and some of its values.
-
-    A training step changes all values of what it trains, so a sample tells; it takes milliseconds.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in (*base.named_parameters(), *base.named_buffers()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        flat = tensor.detach().reshape(-1)
-        sample = flat[:: max(1, flat.numel() // SAMPLED_VALUES)][:SAMPLED_VALUES]
-        digest.update(sample.contiguous().cpu().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def measure(model: PreTrainedModel | PeftModel, base_parameters: int) -> ParameterCount:
@@ -181,13 +165,26 @@ def count_parameters(config: dict[str, Any], ref: AdapterRef) -> ParameterCount:
         base = _bare_model(config)
         size = base.num_parameters()
         if ref.trains == "nothing":
-            return ParameterCount(0, size, 0.0)
+            return loaded_count(ref, size)
         try:
             return measure(attach(base, ref, STEPS_FOR_COUNTING, seed=0), size)
         except (RunError, RuntimeError) as error:
             if _asks_for_weights(error.__cause__ if isinstance(error, RunError) else error):
                 raise Uncountable(f"{ref.method} can't be counted without weights: {error}", size) from error
             raise
+
+
+def loaded_count(ref: AdapterRef, base_parameters: int) -> ParameterCount:
+    """The parameters of an adapter that was trained before, as many as its file holds; none for the bare base.
+
+    Raises Uncountable where the file was not read yet.
+    """
+    if ref.loads is None:
+        return ParameterCount(0, base_parameters, 0.0)
+    if ref.loads.parameters is None:
+        raise Uncountable(f"{ref.loads.path} is counted once it is loaded", base_parameters)
+    found = ref.loads.parameters
+    return ParameterCount(found, base_parameters, 100 * found / (base_parameters + found))
 
 
 def _asks_for_weights(error: BaseException | None) -> bool:

@@ -12,7 +12,9 @@ from transformers import Trainer
 from harness.store.records import TrainResult
 from harness.train.callbacks import Meter
 from harness.train.examples import fingerprints
+from harness.train.fingerprint import weights_fingerprint
 from harness.train.job import Job
+from harness.train.live import saved_fingerprint
 
 
 def result(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed: str | None) -> TrainResult:
@@ -36,6 +38,7 @@ def result(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed:
         provenance={
             "peft_config": _saved_config(job),
             "data": fingerprints(job.data),
+            **job.rows.quality,
             "seed": job.seed,
             "checkpoint": "last" if best is None else "best",
             "checkpoint_step": state.global_step if best is None else best,
@@ -47,6 +50,8 @@ def result(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed:
             "dtype": _name(job.model.dtype),
             "trained_dtype": sorted({_name(p.dtype) for p in job.model.parameters() if p.requires_grad}),
             "threads": torch.get_num_threads(),
+            "weights": weights_fingerprint(job.model),
+            "saved": saved_fingerprint(job.model),
         },
     )
 

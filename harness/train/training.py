@@ -26,7 +26,9 @@ from harness.train.callbacks import (
     StopCallback,
     last_complete,
 )
+from harness.train.fingerprint import fingerprints
 from harness.train.job import Job
+from harness.train.lengths import context_of
 from harness.train.outcome import result
 from harness.train.reference import resolve
 from harness.train.rows import prepare
@@ -54,11 +56,11 @@ def train(
     The model wraps `base`: give it to `adapter.detach` once it has been scored. After an exception `base` is
     detached already. A whole checkpoint of the same training is resumed from, and removed at the end.
     emit: called with progress events; should_stop: asked after every step.
-    Raises Stopped, and RunError of the kinds config, data, oom and diverged.
+    Raises Stopped, and RunError of the kinds config, data, oom, diverged, and internal where training changed nothing.
     """
     if run.data is None or run.train is None or run.seed is None:
         raise RunError("config", f"{run.adapter.method} has nothing to train: data, train and seed are needed")
-    rows = prepare(run.data, run.prompt, run.train, run.seed, tokenizer)
+    rows = prepare(run.data, run.prompt, run.train, run.seed, tokenizer, context_of(base.config))
     steps = total_steps(run.train, len(rows.train))
     size = base.num_parameters()
     model: PreTrainedModel | PeftModel = base
@@ -78,6 +80,7 @@ def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], 
     checkpoint, meter = _resume_point(job, base.device)
     stop = StopCallback(should_stop, saves=job.resumable)
     trainer = _make_trainer(job, [*_callbacks(job, meter, emit), stop])
+    start = _trained_weights(job.model)
     watch = meter.watch(job.model)
     try:
         with whole_checkpoints(job.model):
@@ -89,6 +92,7 @@ def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], 
         raise Stopped(f"stopped at step {trainer.state.global_step} of {job.steps}")
     unpatch(base)
     job.model.eval()
+    _prove_trained(job.model, start)
     saved = _save(job)
     shutil.rmtree(job.paths.checkpoints, ignore_errors=True)
     return result(job, trainer, meter, saved, checkpoint)
@@ -154,6 +158,18 @@ def _let_go(trainer: Trainer, model: PreTrainedModel | PeftModel) -> None:
     trainer.optimizer = trainer.lr_scheduler = None
     if model.device.type != "cpu":
         trainer.accelerator.free_memory()
+
+
+def _trained_weights(model: PreTrainedModel | PeftModel) -> dict[str, str]:
+    """The fingerprints of what is trained, by name."""
+    return fingerprints((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def _prove_trained(model: PreTrainedModel | PeftModel, start: dict[str, str]) -> None:
+    """Raises RunError where training left every weight as it was. Some rightly stay, so that one change is enough."""
+    now = fingerprints((name, weight) for name, weight in model.named_parameters() if name in start)
+    if now == start:
+        raise RunError("internal", "training changed nothing: every trained weight is as it was initialised")
 
 
 def _save(job: Job) -> int | None:

@@ -109,6 +109,12 @@ def test_every_problem_is_told_at_its_line(problems):
             "method: mine\ntrains: everything\n",
             "mine.yaml:2 trains: must be adapter, all or nothing, got 'everything'",
         ),
+        ("method: mine\ntrains: nothing\nloads: {revision: x}\n", "mine.yaml:3 loads: needs a path"),
+        ("method: mine\nconfig_class: a:B\nloads: {path: x}\n", "mine.yaml:3 loads: needs trains: nothing"),
+        (
+            "method: mine\ntrains: nothing\nloads: {path: x, pth: y}\n",
+            "mine.yaml:3 loads.pth: unknown field, did you mean 'path'?",
+        ),
         ("", "mine.yaml:1: must hold a mapping of fields"),
     ],
 )

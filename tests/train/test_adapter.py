@@ -19,13 +19,13 @@ from harness.errors import RunError
 from harness.spec.run import AdapterRef
 from harness.train.adapter import (
     attach,
-    base_fingerprint,
     build_config,
     count_parameters,
     detach,
     load_adapter,
     measure,
 )
+from harness.train.fingerprint import weights_fingerprint
 from harness.train.live import prove_live
 
 from .runs import METHODS, TARGETS, adapter, lora
@@ -145,20 +145,20 @@ def test_full_fine_tuning_in_half_precision_is_refused(base: PreTrainedModel) ->
 
 @pytest.mark.parametrize("ref", METHODS.values(), ids=METHODS)
 def test_a_detached_base_is_bit_equal_and_bare(base: PreTrainedModel, ref: AdapterRef) -> None:
-    before, modules, print_before = weights(base), [*dict(base.named_modules())], base_fingerprint(base)
+    before, modules, print_before = weights(base), [*dict(base.named_modules())], weights_fingerprint(base)
     detach(base, attach(base, ref, 10, seed=0))
     assert equal(before, weights(base))
     assert modules == [*dict(base.named_modules())]
-    assert base_fingerprint(base) == print_before
+    assert weights_fingerprint(base) == print_before
     assert "forward" not in base.__dict__
     assert not hasattr(base, "peft_config")
 
 
 def test_the_fingerprint_tells_a_changed_base(base: PreTrainedModel) -> None:
-    before = base_fingerprint(base)
+    before = weights_fingerprint(base)
     with torch.no_grad():
         base.model.layers[1].mlp.down_proj.weight.add_(1e-3)
-    assert base_fingerprint(base) != before
+    assert weights_fingerprint(base) != before
 
 
 def test_a_saved_adapter_is_loaded_with_the_same_answers(

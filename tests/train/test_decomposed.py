@@ -16,7 +16,8 @@ from harness.paths import RunPaths
 from harness.pipeline.workbench import Workbench
 from harness.spec.run import AdapterRef, DataRef, ModelRef
 from harness.store.records import TrainResult
-from harness.train.adapter import attach, base_fingerprint, load_adapter
+from harness.train.adapter import attach, load_adapter
+from harness.train.fingerprint import weights_fingerprint
 from harness.train.training import Stopped, train
 
 from .runs import TARGETS, lora, run_of
@@ -111,10 +112,10 @@ def test_a_worker_loads_the_base_anew_for_the_next_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("harness.train.base_model.load_base", lambda ref, device: (fresh_base(), tokenizer))
-    bench, before = Workbench(torch.device("cpu")), base_fingerprint(fresh_base())
+    bench, before = Workbench(torch.device("cpu")), weights_fingerprint(fresh_base())
     base: Any = bench.base(ModelRef(name="tiny"))[0]
     bench.give_back(fit(CHANGING[method], base)[1])
-    assert base_fingerprint(base) != before
+    assert weights_fingerprint(base) != before
     following: Any = bench.base(ModelRef(name="tiny"))[0]
     assert following is not base
-    assert base_fingerprint(following) == before
+    assert weights_fingerprint(following) == before

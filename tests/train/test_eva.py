@@ -59,14 +59,14 @@ def layer_inputs(base: PreTrainedModel, data: DataRef, tokenizer: PreTrainedToke
 def test_a_begins_with_the_directions_in_which_the_inputs_vary_most(
     fit: Fit, data: DataRef, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    _, model = fit(rate=0.0)
+    _, model = fit(rate=1e-12)
     weights = dict(model.named_parameters())
     for name, inputs in layer_inputs(base, data, tokenizer).items():
         a = weights[f"base_model.model.{name}.lora_A.default.weight"].detach()
         torch.testing.assert_close(a @ a.T, torch.eye(RANK), rtol=0, atol=1e-4)
         most = (torch.linalg.svdvals(inputs)[:RANK] ** 2).sum()
         assert ((inputs @ a.T) ** 2).sum() > 0.9 * most, name
-        assert not weights[f"base_model.model.{name}.lora_B.default.weight"].any()
+        assert weights[f"base_model.model.{name}.lora_B.default.weight"].abs().max() < 1e-9
 
 
 def test_it_learns_and_the_saved_adapter_answers_as_the_trained_one(

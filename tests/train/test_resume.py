@@ -16,7 +16,8 @@ from harness.errors import RunError
 from harness.paths import RunPaths
 from harness.spec.run import DataRef, RunSpec
 from harness.store.records import TrainResult
-from harness.train.adapter import base_fingerprint, detach, load_adapter
+from harness.train.adapter import detach, load_adapter
+from harness.train.fingerprint import weights_fingerprint
 from harness.train.live import prove_live
 from harness.train.state import STATE
 from harness.train.training import Stopped, train
@@ -153,7 +154,7 @@ def test_gradient_checkpointing_is_off_only_where_the_prompt_is_a_cache_and_the_
     prove_live(model, tokenizer)
     base, ids = model.get_base_model(), torch.arange(20)[None]
     detach(base, model)
-    assert base_fingerprint(base) == base_fingerprint(fresh_base())
+    assert weights_fingerprint(base) == weights_fingerprint(fresh_base())
     assert torch.equal(base(ids).logits, fresh_base()(ids).logits)
 
 

@@ -18,7 +18,8 @@ from harness.errors import RunError
 from harness.paths import RunPaths
 from harness.spec.run import AdapterRef, DataRef, RunSpec
 from harness.store.records import TrainResult
-from harness.train.adapter import base_fingerprint, detach, load_adapter
+from harness.train.adapter import detach, load_adapter
+from harness.train.fingerprint import weights_fingerprint
 from harness.train.live import prove_live
 from harness.train.rows import prepare
 from harness.train.training import Stopped, train
@@ -89,7 +90,8 @@ def test_the_result_says_what_was_trained_on(
     result, _ = fit(run, base)
     rows = prepare(run.data, run.prompt, run.train, run.seed, tokenizer)
     assert result.counts == {
-        "read": 40, "used": 16, "validation": 8, "truncated": 0, "dropped": 0, "prefix_mismatch": 0
+        "read": 40, "used": 16, "validation": 8, "truncated": 0, "dropped": 0, "prefix_mismatch": 0,
+        "duplicates": 0, "empty_outputs": 0,
     }  # fmt: skip
     assert result.tokens == sum(len(row["input_ids"]) for row in rows.train)
     assert result.provenance["data"].keys() == {"animals.json"}
@@ -108,11 +110,11 @@ def test_every_method_sees_the_same_examples(data: DataRef, tokenizer: PreTraine
 def test_a_second_run_on_a_shared_base_equals_one_on_a_fresh_base(
     fit: Train, data: DataRef, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
 ) -> None:
-    shared, before = fresh_base(), base_fingerprint(fresh_base())
+    shared, before = fresh_base(), weights_fingerprint(fresh_base())
     for method in ("dora", "denselora"):
         _, model = fit(run_of(data, METHODS[method], gradient_checkpointing=True), shared)
         detach(shared, model)
-        assert base_fingerprint(shared) == before
+        assert weights_fingerprint(shared) == before
     fit(run_of(data), shared)
     after_others = saved(paths)
     fit(run_of(data), fresh_base())
@@ -209,9 +211,9 @@ def test_the_best_checkpoint_is_the_one_with_the_lowest_validation_loss(
 def test_full_fine_tuning_changes_the_weights_and_is_saved_only_when_kept(
     fit: Train, data: DataRef, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
 ) -> None:
-    base, before = fresh_base(), base_fingerprint(fresh_base())
+    base, before = fresh_base(), weights_fingerprint(fresh_base())
     result, model = fit(run_of(data, FULL), base)
-    assert base_fingerprint(model) != before
+    assert weights_fingerprint(model) != before
     assert result.trainable_percent == 100
     assert result.adapter_bytes is None
     assert not paths.adapter.exists()
@@ -240,7 +242,7 @@ def test_a_loss_that_is_no_number_is_a_diverged_run(
     with pytest.raises(RunError, match="loss is nan at step") as it:
         fit(run_of(data, steps=40, learning_rate=1e30, max_grad_norm=0.0), base)
     assert it.value.kind == "diverged"
-    assert base_fingerprint(base) == base_fingerprint(fresh_base())
+    assert weights_fingerprint(base) == weights_fingerprint(fresh_base())
 
 
 class HungryTrainer:
@@ -256,7 +258,7 @@ def test_running_out_of_memory_has_its_own_kind_and_frees_the_base(
     with pytest.raises(RunError, match="a smaller micro_batch_size") as it:
         fit(run_of(data, hungry), base)
     assert it.value.kind == "oom"
-    assert base_fingerprint(base) == base_fingerprint(fresh_base())
+    assert weights_fingerprint(base) == weights_fingerprint(fresh_base())
 
 
 @pytest.mark.parametrize("setting", [{"lr_scheduler": "lineal"}, {"optimizer": "adamm"}])

@@ -20,7 +20,8 @@ def schema(subject: Subject) -> Seen:
     found = [*method_file_problems(subject.method), *class_problems(subject.method)]
     if found:
         return Seen(False, "; ".join(map(str, found)))
-    subject.run = micro_run(subject.method, subject.folder)
+    if not subject.method.loads:
+        subject.run = micro_run(subject.method, subject.folder)
     return Seen(True)
 
 
@@ -30,7 +31,7 @@ def builds(subject: Subject) -> Seen:
 
     run = subject.run
     if run is None:
-        raise NotReached("its file can't be used")
+        raise NotReached("it loads what an experiment names" if subject.method.loads else "its file can't be used")
     if missing := obstacles(run, ()):
         return Seen(False, "; ".join(obstacle.message for obstacle in missing))
     base = subject.base(run).copy()
