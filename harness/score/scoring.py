@@ -17,6 +17,7 @@ from lm_eval.evaluator import evaluate
 from harness.catalog.prompts import render
 from harness.catalog.tasks import GENERATIVE
 from harness.errors import RunError
+from harness.score.decided import deciding_rules
 from harness.score.decoding import apply_decoding
 from harness.score.language_model import Emit, ScoredModel, evaluation_mode, own_randomness, same_padding
 from harness.score.prompting import scoring_prompt
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BOOTSTRAP_ITERATIONS = 1000
-Make = Callable[[Emit], Answerer]
+Make = Callable[[Emit, Task], Answerer]
 Undisturbed = Callable[[], AbstractContextManager[None]]
 
 
@@ -49,7 +50,11 @@ def score(
     _check_prompt(run, tokenizer)
     undisturbed = partial(_undisturbed, run, model, tokenizer)
     loaded = _loaded(run, tasks, undisturbed)
-    return _score_all(run, partial(ScoredModel, model, tokenizer, run.score.batch_size), loaded, undisturbed, emit)
+
+    def make(report: Emit, task: Task) -> ScoredModel:
+        return ScoredModel(model, tokenizer, run.score.batch_size, report, deciding_rules(task))
+
+    return _score_all(run, make, loaded, undisturbed, emit)
 
 
 def score_api(run: RunSpec, api: ApiRef, tasks: Sequence[str], *, emit: Emit) -> Iterator[TaskResult]:
@@ -64,7 +69,10 @@ def score_api(run: RunSpec, api: ApiRef, tasks: Sequence[str], *, emit: Emit) ->
     for each in loaded:
         if each.task.OUTPUT_TYPE != GENERATIVE:
             raise RunError("config", f"{each.name} compares likelihoods, which {api.protocol} does not give")
-    make = partial(PROTOCOLS[api.protocol], run.model.name, api, run.score.batch_size, run.seed or 0)
+
+    def make(report: Emit, task: Task) -> Answerer:
+        return PROTOCOLS[api.protocol](run.model.name, api, run.score.batch_size, run.seed or 0, report)
+
     return _score_all(run, make, loaded, undisturbed, emit)
 
 
@@ -87,7 +95,7 @@ def _score_all(
         emit({"event": "task", "task": each.name, "index": index, "of": len(loaded)})
         started = time.perf_counter()
         with undisturbed():
-            lm = make(report)
+            lm = make(report, each.task)
             found = _evaluate(lm, each, run)
         yield task_result(each, found, lm, run.score.store_outputs, time.perf_counter() - started)
 
