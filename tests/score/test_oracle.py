@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.score.decided import FirstWord, deciding_words
+from harness.score.decided import deciding_rules
 from harness.score.task_index import TASKS, load_tasks
 
 from .scripted import Found, Row, answers
@@ -246,9 +246,9 @@ def test_hard_words(name: str, text: str, gold: str, right: bool, verdict: Calla
 @pytest.mark.parametrize("name", PATTERNS)
 def test_an_output_that_ends_with_its_first_word_has_the_whole_outputs_answer(name: str, tmp_path: Path) -> None:
     (loaded,) = load_tasks(["mine"], over_one_item(name, tmp_path, "", "?"))
-    (words,) = deciding_words(loaded.task)
-    chance, first = random.Random(0), FirstWord(words)
-    pieces = [*words, *(word[:-1] for word in words), "### Response:", "### Resp", "onse: ", ", ", "no "]
+    (first,) = deciding_rules(loaded.task)
+    chance = random.Random(0)
+    pieces = [*first.words, *(word[:-1] for word in first.words), "### Response:", "### Resp", "onse: ", ", ", "no "]
     ended = 0
     for _ in range(200):
         text = "".join(chance.choices(pieces, k=6))
