@@ -114,8 +114,8 @@ def test_counting_prints_nothing(folder, capfd):
 
 
 @pytest.mark.parametrize("method", ["boft", "shira"])
-def test_a_method_that_looks_at_the_weights_is_planned_uncounted(method):
-    Path("small.yaml").write_text(f"{EXPERIMENT}  - {{method: {method}}}\n")
+def test_a_method_that_looks_at_the_weights_is_planned_uncounted(folder, method):
+    (folder / "small.yaml").write_text(f"{EXPERIMENT}  - {{method: {method}}}\n")
     (run,) = expand(load_experiment("small.yaml"))
 
     assert count([run])[run.run_id] == Counted(base_params=841_088)
