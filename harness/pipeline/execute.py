@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.catalog.apis import host_of
 from harness.errors import HarnessError, RunError, StoreError
 from harness.paths import RunPaths, home
+from harness.pipeline.due import due
 from harness.pipeline.overlap import noted, overlaps
 from harness.pipeline.provenance import provenance
 from harness.pipeline.ready import make_ready
@@ -172,8 +173,7 @@ def _begin_scoring(work: Work) -> list[str]:
 
 def _missing(work: Work) -> list[str]:
     """The tasks that lack a score."""
-    scored = work.store.states([work.run.run_id])[work.run.run_id].scored
-    return [task for task in work.run.tasks if task not in scored]
+    return list(due(work.run.tasks, work.store.states([work.run.run_id])[work.run.run_id]))
 
 
 def _record(work: Work, missing: Sequence[str], results: Iterable[TaskResult], guard: Guard | None = None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.paths import RunPaths, home
+from harness.pipeline.due import due, outdated
 from harness.pipeline.prerequisites import Obstacle, obstacles
 from harness.pipeline.workers import is_gone
 from harness.spec.run import RunSpec
@@ -80,7 +81,7 @@ def _trained_once(planned: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
 
 def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: bool) -> PlannedRun:
     status = state.status if state else "pending"
-    missing = tuple(task for task in run.tasks if not state or task not in state.scored)
+    missing = due(run.tasks, state)
 
     def planned(
         action: Action, reason: str, blocked_by: str | None = None, found: Sequence[Obstacle] = ()
@@ -100,7 +101,12 @@ def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: 
 
 
 def _work(run: RunSpec, state: RunState | None, trained: bool, missing: tuple[str, ...]) -> tuple[Action, str]:
-    asked = "no score yet" if len(missing) == len(run.tasks) else f"no score for {', '.join(missing)}"
+    changed = outdated(run.tasks, state)
+    new = [task for task in missing if task not in changed]
+    asked = "no score yet" if len(new) == len(run.tasks) else f"no score for {', '.join(new)}"
+    if changed:
+        asked = f"{asked}; " if new else ""
+        asked += f"changed since they were scored: {', '.join(changed)}"
     if run.adapter.trains == "nothing":
         return "score", asked
     if adapter_kept(run, trained):

@@ -86,7 +86,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunState:
-    """What is known of a run at a moment. `scored`: tasks with recorded scores, as name → fingerprints."""
+    """What is known of a run at a moment.
+
+    scored: tasks with recorded scores, as name → fingerprints; versions: the same, as name → versions.
+    """
 
     run_id: str
     train_id: str
@@ -98,6 +101,7 @@ class RunState:
     beat_seconds_ago: float | None
     attempts: int
     scored: dict[str, frozenset[str]]
+    versions: dict[str, frozenset[str]]
     trained: bool
 
 

@@ -46,6 +46,25 @@ def test_a_run_whose_tasks_are_all_scored_is_reused(small: Small) -> None:
     assert (found.action, found.reason, found.tasks) == ("reuse", "every task has its score", ())
 
 
+def test_a_task_that_has_changed_since_is_scored_again_and_the_old_score_stays(small: Small) -> None:
+    (run,) = small.runs()
+    claim = small.claim(run)
+    small.train(claim, run)
+    small.score(claim, BOOLQ, version="0.9")
+    small.score(claim, PIQA)
+    small.store.finish(claim, {})
+
+    found = planned(small)
+    assert (found.action, found.tasks, found.status) == ("score", (BOOLQ,), "complete")
+    assert found.reason == f"adapter {run.train_id} is kept; changed since they were scored: {BOOLQ}"
+
+    again = small.claim(run)
+    small.score(again, BOOLQ)
+    small.store.finish(again, {})
+    assert planned(small).action == "reuse"
+    assert len(small.store.scores([run.run_id])) == 3
+
+
 def test_what_is_reused_needs_no_data(small: Small, place: Path) -> None:
     (run,) = small.runs()
     small.score(small.claim(run), *TASKS)
