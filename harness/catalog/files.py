@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, computed once for each state of it."""
     stat = path.stat()
     return _sha256(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def sha256_of_all(paths: Iterable[Path]) -> str:
+    """One SHA-256 of several files: of their names and contents, in this order."""
+    return hashlib.sha256("".join(f"{path.name}:{sha256_of(path)}\n" for path in paths).encode()).hexdigest()
 
 
 def git_id_of(path: Path) -> str:

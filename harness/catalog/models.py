@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from harness.catalog.files import sha256_of
+from harness.catalog.files import sha256_of_all
 from harness.errors import NotFoundError, nearest
 from harness.paths import PACKAGE
 
@@ -74,7 +73,7 @@ def _known(name: str, fields: dict[str, Any], revision: str | None) -> ModelEntr
     entry = ModelEntry(name=name, **rest, requires=tuple(fields.get("requires", ())))
     if entry.source == "embedded":
         folder = PACKAGE / "catalog" / entry.location
-        return replace(entry, config=_read_config(folder), sha256=_sha256_of_all(_files(folder)))
+        return replace(entry, config=_read_config(folder), sha256=sha256_of_all(_files(folder)))
     if entry.source == "hub":
         return replace(entry, revision=revision or "main")
     return entry
@@ -85,16 +84,12 @@ def _local(folder: Path) -> ModelEntry:
     if config is None:
         raise NotFoundError(f"{folder} holds no config.json; a model directory is what save_pretrained writes")
     return ModelEntry(
-        folder.name, folder.name, "local", str(folder), config=config, sha256=_sha256_of_all(_files(folder))
+        folder.name, folder.name, "local", str(folder), config=config, sha256=sha256_of_all(_files(folder))
     )
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES)
-
-
-def _sha256_of_all(files: list[Path]) -> str:
-    return hashlib.sha256("".join(f"{path.name}:{sha256_of(path)}\n" for path in files).encode()).hexdigest()
 
 
 def _read_config(folder: Path) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.catalog.files import sha256_of
+from harness.catalog.files import sha256_of_all
 from harness.catalog.models import HUB_ID
 from harness.errors import NotFoundError
 
@@ -68,11 +67,10 @@ def _local(folder: Path) -> TrainedAdapter:
     if not config.is_file() or weights is None:
         lacking = CONFIG if not config.is_file() else f"{SAFE} or {PICKLED}"
         raise NotFoundError(f"{folder} is no adapter in PEFT's format: it holds no {lacking}")
-    files = "".join(f"{file.name}:{sha256_of(file)}\n" for file in (config, weights))
     return TrainedAdapter(
         source="local",
         location=str(folder),
-        content=f"sha256:{hashlib.sha256(files.encode()).hexdigest()}",
+        content=f"sha256:{sha256_of_all((config, weights))}",
         base_model=_read_config(config).get("base_model_name_or_path"),
         parameters=_count(weights),
     )

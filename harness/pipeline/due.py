@@ -22,5 +22,5 @@ def outdated(tasks: Sequence[str], state: RunState | None) -> tuple[str, ...]:
 
 
 def _is_scored(task: str, state: RunState) -> bool:
-    versions = state.versions.get(task, frozenset())
+    versions = {version for version, _ in state.scored.get(task, ())}
     return known_tasks()[task].version in versions if task in known_tasks() else bool(versions)

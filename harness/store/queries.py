@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from harness.store.records import (
     AttemptRecord,
@@ -52,7 +52,7 @@ def states(session: Session, run_ids: Sequence[str]) -> dict[str, RunState]:
     for chunk in _chunks(run_ids):
         rows = session.scalars(select(Run).where(Run.run_id.in_(chunk))).all()
         ids = [row.id for row in rows]
-        scored, versions = _scored(session, ids, ScoredTask.fingerprint), _scored(session, ids, ScoredTask.version)
+        scored = _scored(session, ids)
         tries = dict(
             session.execute(select(Attempt.run, func.count()).where(Attempt.run.in_(ids)).group_by(Attempt.run)).all()
         )
@@ -69,7 +69,6 @@ def states(session: Session, run_ids: Sequence[str]) -> dict[str, RunState]:
                 beat_seconds_ago=_seconds_between(row.heartbeat_at, clock),
                 attempts=tries.get(row.id, 0),
                 scored=scored.get(row.id, {}),
-                versions=versions.get(row.id, {}),
                 trained=row.train_id in trained,
             )
     return found
@@ -82,17 +81,14 @@ def _seconds_between(beat: datetime | None, clock: Any) -> float | None:
     return (moment.replace(tzinfo=None) - beat).total_seconds()
 
 
-def _scored(
-    session: Session, ids: Sequence[int], column: InstrumentedAttribute[str]
-) -> dict[int, dict[str, frozenset[str]]]:
-    """By run and task, what this column says of the tasks that have scores."""
-    query = select(TaskScore.run, ScoredTask.name, column)
+def _scored(session: Session, ids: Sequence[int]) -> dict[int, dict[str, frozenset[tuple[str, str]]]]:
+    query = select(TaskScore.run, ScoredTask.name, ScoredTask.version, ScoredTask.fingerprint)
     query = query.join(ScoredTask, ScoredTask.id == TaskScore.task)
     query = query.where(TaskScore.run.in_(ids), TaskScore.position == 0)
-    found: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for run, task, value in session.execute(query):
-        found[run][task].add(value)
-    return {run: {task: frozenset(values) for task, values in tasks.items()} for run, tasks in found.items()}
+    found: dict[int, dict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))
+    for run, task, version, fingerprint in session.execute(query):
+        found[run][task].add((version, fingerprint))
+    return {run: {task: frozenset(kinds) for task, kinds in tasks.items()} for run, tasks in found.items()}
 
 
 def trainings_known(session: Session, train_ids: Sequence[str]) -> list[str]:

@@ -88,7 +88,7 @@ class Entry:
 class RunState:
     """What is known of a run at a moment.
 
-    scored: tasks with recorded scores, as name → fingerprints; versions: the same, as name → versions.
+    scored: tasks with recorded scores, as name → the versions and fingerprints of them.
     """
 
     run_id: str
@@ -100,8 +100,7 @@ class RunState:
     worker: str | None
     beat_seconds_ago: float | None
     attempts: int
-    scored: dict[str, frozenset[str]]
-    versions: dict[str, frozenset[str]]
+    scored: dict[str, frozenset[tuple[str, str]]]
     trained: bool
 
 

@@ -14,7 +14,7 @@ from harness.store.records import RunState
 
 
 def running(worker: str | None, beat: float | None = 1.0) -> RunState:
-    return RunState("r", "t", "running", "train", None, None, worker, beat, 1, {}, {}, False)
+    return RunState("r", "t", "running", "train", None, None, worker, beat, 1, {}, False)
 
 
 def test_a_worker_is_named_by_host_process_and_start() -> None:

@@ -37,7 +37,7 @@ def test_a_run_goes_from_pending_over_running_to_complete(store: Store) -> None:
     assert running.beat_seconds_ago is not None
     assert 0 <= running.beat_seconds_ago < 60
     assert (done.status, done.stage, done.worker, done.attempts, done.trained) == ("complete", None, None, 1, True)
-    assert done.scored == {"boolq": frozenset({"f1"})}
+    assert done.scored == {"boolq": frozenset({("1.0", "f1")})}
     assert store.runs([RUN])[0].finished_at is not None
 
 
@@ -134,7 +134,7 @@ def test_samples_are_those_of_the_latest_scoring(store: Store) -> None:
     store.record_task(claim, result("boolq", fingerprint="f2", outputs=False))
 
     assert store.samples(RUN, "boolq") == samples(outputs=False)
-    assert store.states([RUN])[RUN].scored == {"boolq": frozenset({"f1", "f2"})}
+    assert store.states([RUN])[RUN].scored == {"boolq": frozenset({("1.0", "f1"), ("1.0", "f2")})}
 
 
 def test_overlap_with_the_training_data_comes_back_as_it_was_last_measured(store: Store) -> None:

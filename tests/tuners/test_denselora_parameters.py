@@ -21,6 +21,8 @@ from transformers import (
 
 from harness.tuners import DenseLoraConfig
 
+from .formula import LLAMA_3_8B
+
 QKVUD = ["q_proj", "k_proj", "v_proj", "up_proj", "down_proj"]
 LLAMA_2_7B = LlamaConfig(
     vocab_size=32000,
@@ -29,14 +31,6 @@ LLAMA_2_7B = LlamaConfig(
     num_hidden_layers=32,
     num_attention_heads=32,
     num_key_value_heads=32,
-)
-LLAMA_3_8B = LlamaConfig(
-    vocab_size=128256,
-    hidden_size=4096,
-    intermediate_size=14336,
-    num_hidden_layers=32,
-    num_attention_heads=32,
-    num_key_value_heads=8,
 )
 MISTRAL_7B = MistralConfig(
     vocab_size=32000,

@@ -1,8 +1,6 @@
-"""What LoFiT computes, which heads it selects, what it trains and saves, and where it merges."""
+"""What LoFiT computes, which heads it selects, what it trains and saves."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 import torch
@@ -10,38 +8,12 @@ from peft import AutoPeftModelForCausalLM, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
-from transformers import GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
 from harness.tuners import LofitConfig
 
-
-def config(**arguments: Any) -> LofitConfig:
-    return LofitConfig(**{"heads": 5, "task_type": "CAUSAL_LM", **arguments})
-
-
-def llama_of(**arguments: Any) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3}
-    return LlamaForCausalLM(LlamaConfig(**{"num_attention_heads": 4, **sizes, **arguments})).eval()
-
-
-def selected(base: nn.Module, **arguments: Any) -> PeftModel:
-    """A model with five offsets that are far from zero."""
-    model = get_peft_model(base, config(init_std=0.5, **arguments)).eval()
-    model.base_model.select_heads("default")
-    return model
-
-
-def projections(model: PeftModel) -> list[nn.Module]:
-    return [module for module in model.modules() if hasattr(module, "lofit_scale")]
-
-
-def offsets(layer: nn.Module, adapter: str = "default") -> torch.Tensor:
-    """(heads, head_dim), zero where a head is not selected."""
-    every = torch.zeros(layer.num_heads, layer.head_dim, dtype=layer.lofit_offset[adapter].dtype)
-    for head, offset in zip(layer.lofit_heads[adapter].tolist(), layer.lofit_offset[adapter], strict=True):
-        every[head] = offset
-    return every
+from .formula import LLAMA_3_8B
+from .lofit_models import config, llama_of, offsets, projections, selected
 
 
 def assert_same_outputs_and_gradients(layer: nn.Module, expected: torch.Tensor, x: torch.Tensor) -> None:
@@ -130,16 +102,8 @@ def test_parameters_are_the_scales_of_all_heads_and_then_k_offsets(llama, heads,
 
 
 def test_default_on_llama3_8b_keeps_the_papers_32_heads():
-    llama = LlamaConfig(
-        vocab_size=128256,
-        hidden_size=4096,
-        intermediate_size=14336,
-        num_hidden_layers=32,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-    )
     with torch.device("meta"):
-        model = get_peft_model(LlamaForCausalLM(llama), LofitConfig(task_type="CAUSAL_LM"))
+        model = get_peft_model(LlamaForCausalLM(LLAMA_3_8B), LofitConfig(task_type="CAUSAL_LM"))
     assert count(model) == 32 * 32 * 128 == 131_072
     assert model.peft_config["default"].selected_of(32 * 32) == 32
 
@@ -296,72 +260,6 @@ def test_training_lowers_the_loss_and_leaves_the_base(llama, tokens, phase):
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.02
     assert all(torch.equal(w, layer.base_layer.weight) for w, layer in zip(before, projections(model), strict=True))
-
-
-def biases(model: nn.Module) -> list[torch.Tensor]:
-    return [layer.base_layer.bias.detach().clone() for layer in projections(model)]
-
-
-@pytest.mark.parametrize("safe_merge", [False, True])
-def test_offsets_merge_into_the_bias_and_out_again(gpt2, tokens, safe_merge):
-    model = selected(gpt2.double())
-    start = biases(model)
-    with torch.no_grad():
-        adapted = model(tokens).logits
-        model.merge_adapter(safe_merge=safe_merge)
-        for layer, bias in zip(projections(model), start, strict=True):
-            expected = bias + offsets(layer).flatten().double() @ layer.base_layer.weight
-            torch.testing.assert_close(layer.base_layer.bias, expected, rtol=1e-12, atol=1e-12)
-        assert (model(tokens).logits - adapted).abs().max() < 1e-12
-        model.unmerge_adapter()
-        for now, bias in zip(biases(model), start, strict=True):
-            torch.testing.assert_close(now, bias, rtol=0, atol=1e-14)
-        merged = model.merge_and_unload(safe_merge=safe_merge)
-        assert (merged(tokens).logits - adapted).abs().max() < 1e-12
-
-
-def test_two_adapters_merge_and_disabling_takes_them_out(gpt2, tokens):
-    with torch.no_grad():
-        base = gpt2.double()(tokens).logits
-        model = selected(gpt2)
-        model.add_adapter("other", config(init_std=0.5))
-        model.base_model.select_heads("other")
-        model.base_model.set_adapter(["default", "other"])
-        adapted = model.eval()(tokens).logits
-        model.merge_adapter()
-        assert (model(tokens).logits - adapted).abs().max() < 1e-12
-        with model.disable_adapter():
-            assert (model(tokens).logits - base).abs().max() < 1e-12
-
-
-def test_linear_layers_with_a_bias_merge_too(tokens):
-    model = selected(llama_of(attention_bias=True).double())
-    with torch.no_grad():
-        adapted = model(tokens).logits
-        merged = model.merge_and_unload()
-        assert (merged(tokens).logits - adapted).abs().max() < 1e-12
-    assert type(merged.model.layers[0].self_attn.o_proj) is nn.Linear
-
-
-@pytest.mark.parametrize("merge", ["merge_adapter", "merge_and_unload"])
-@pytest.mark.parametrize(("phase", "reason"), [
-    ("offsets", "'default' can't be merged: an output projection that it edits has no bias"),
-    ("scales", "'default' can't be merged: its heads are not selected yet"),
-])  # fmt: skip
-def test_merging_without_a_bias_or_before_the_selection_is_refused(llama, tokens, merge, phase, reason):
-    model = selected(llama) if phase == "offsets" else get_peft_model(llama, config(init_weights=False)).eval()
-    before = model(tokens).logits
-    with pytest.raises(NotImplementedError, match=reason):
-        getattr(model, merge)()
-    assert torch.equal(model(tokens).logits, before)
-
-
-def test_safe_merge_stops_at_a_bias_that_is_not_finite(gpt2):
-    model = selected(gpt2, heads=8)
-    nn.init.constant_(projections(model)[0].lofit_offset["default"], float("nan"))
-    with pytest.raises(ValueError, match="NaNs detected"):
-        model.merge_adapter(safe_merge=True)
-    assert all(torch.isfinite(bias).all() for bias in biases(model))
 
 
 @pytest.mark.parametrize(("targets", "reason"), [
