@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from harness.spec.expansion import Point
     from harness.spec.experiment import ExperimentSpec
 
-SETTINGS = ("data", "train", "score", "base")
-
 
 def labelled(points: tuple[Point, ...], experiment: ExperimentSpec) -> tuple[Point, ...]:
     """The points with a label each: the given one, else the method and the fields in which rows differ."""
