@@ -11,14 +11,21 @@ from sqlalchemy.orm import Session
 from harness.errors import StoreError
 from harness.store.records import Claim, RunState
 from harness.store.registry import now
-from harness.store.tables import Attempt, Run
+from harness.store.tables import Attempt, LateResult, Run
 
 
 class ClaimLost(StoreError):
     """Another worker has taken over the run, or somebody has ended it."""
 
 
-def claim(session: Session, run_id: str, worker: str, device: str, seen: RunState | None) -> Claim | None:
+def claim(
+    session: Session,
+    run_id: str,
+    worker: str,
+    device: str,
+    seen: RunState | None,
+    settings: Mapping[str, Any] | None = None,
+) -> Claim | None:
     """Takes the run in one statement. See `Store.claim`."""
     free = [Run.status != "running"]
     if seen is not None and seen.status == "running":
@@ -42,8 +49,35 @@ def claim(session: Session, run_id: str, worker: str, device: str, seen: RunStat
     run = session.scalars(select(Run).where(Run.run_id == run_id)).one()
     _end_lost(session, run.id)
     number = (session.scalar(select(func.max(Attempt.number)).where(Attempt.run == run.id)) or 0) + 1
-    session.add(Attempt(run=run.id, number=number, worker=worker, device=device, started_at=now(), provenance={}))
+    session.add(
+        Attempt(
+            run=run.id,
+            number=number,
+            worker=worker,
+            host=worker.partition(":")[0],
+            device=device,
+            settings=dict(settings or {}),
+            started_at=now(),
+            provenance={},
+        )
+    )
     return Claim(run_id, run.token, number)
+
+
+def note(session: Session, claim: Claim, settings: Mapping[str, Any]) -> None:
+    """Adds to the settings of the attempt. Raises ClaimLost where the claim is no longer held."""
+    run = hold(session, claim)
+    attempt = session.scalars(select(Attempt).where(Attempt.run == run, Attempt.number == claim.attempt)).one()
+    attempt.settings = {**attempt.settings, **settings}
+
+
+def record_late(session: Session, claim: Claim, worker: str, task: str | None, payload: Mapping[str, Any]) -> None:
+    """Keeps what came after the claim was lost. See `Store.record_late`."""
+    run = session.scalar(select(Run.id).where(Run.run_id == claim.run_id))
+    if run is not None:
+        session.add(
+            LateResult(run=run, token=claim.token, worker=worker, task=task, payload=dict(payload), recorded_at=now())
+        )
 
 
 def _end_lost(session: Session, run: int) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from harness.errors import StoreError
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The schema revision that this version reads and writes (harness/store/migrations/versions)."""
 BUSY_SECONDS = 30
 HINTS = {

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from harness.store.records import (
     AttemptRecord,
+    LateRecord,
     MembershipRecord,
     RunRecord,
     RunState,
-    Sample,
     ScoreRecord,
     TrainResult,
 )
@@ -25,9 +25,8 @@ from harness.store.registry import CHUNK
 from harness.store.tables import (
     Attempt,
     Experiment,
-    Item,
+    LateResult,
     Membership,
-    Outcome,
     Run,
     ScoredTask,
     Scoring,
@@ -225,7 +224,9 @@ def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:
         AttemptRecord(
             number=row.number,
             worker=row.worker,
+            host=row.host,
             device=row.device,
+            settings=row.settings,
             started_at=str(_iso(row.started_at)),
             ended_at=_iso(row.ended_at),
             outcome=row.outcome,
@@ -238,24 +239,10 @@ def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:
     )
 
 
-def samples(session: Session, run_id: str, task: str) -> tuple[Sample, ...]:
-    """See `Store.samples`."""
-    latest = (
-        select(ScoredTask.id)
-        .join(Scoring, Scoring.task == ScoredTask.id)
-        .join(Run, Run.id == Scoring.run)
-        .where(Run.run_id == run_id, ScoredTask.name == task)
-        .order_by(Scoring.scored_at.desc())
-        .limit(1)
-    )
-    query = (
-        select(Item.doc_id, Item.hash, Outcome.outcome, Outcome.answer, Outcome.output_tokens, Outcome.output)
-        .join(Outcome, Outcome.item == Item.id)
-        .join(Run, Run.id == Outcome.run)
-        .where(Run.run_id == run_id, Item.task == latest.scalar_subquery())
-        .order_by(Item.doc_id)
-    )
+def late_results(session: Session, run_id: str) -> tuple[LateRecord, ...]:
+    """See `Store.late_results`."""
+    query = select(LateResult).join(Run, Run.id == LateResult.run).where(Run.run_id == run_id).order_by(LateResult.id)
     return tuple(
-        Sample(doc_id, hash, outcome, answer, length, None if output is None else zlib.decompress(output).decode())
-        for doc_id, hash, outcome, answer, length, output in session.execute(query)
+        LateRecord(row.token, row.worker, row.task, row.payload, str(_iso(row.recorded_at)))
+        for row in session.scalars(query)
     )

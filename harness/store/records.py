@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,25 @@ class Sample:
     answer: str | None = None
     output_tokens: int | None = None
     output: str | None = None
+
+
+@dataclass(frozen=True)
+class Items:
+    """A set of a task's test items, in order; equal digests mean equal ids and hashes."""
+
+    digest: str
+    doc_ids: tuple[int, ...]
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """A run's outcomes on a task's items: `numpy.asarray(values)` has one value for each item, in their order."""
+
+    run_id: str
+    task: str
+    items: Items
+    values: array[float] | array[int]
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,9 @@ class AttemptRecord:
 
     number: int
     worker: str
+    host: str | None
     device: str | None
+    settings: dict[str, Any]
     started_at: str
     ended_at: str | None
     outcome: str | None
@@ -127,6 +149,17 @@ class AttemptRecord:
     message: str | None
     traceback: str | None
     provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LateRecord:
+    """What a worker brought after it had lost its claim (`token`): a training's summary, or a task's scores."""
+
+    token: int
+    worker: str
+    task: str | None
+    payload: dict[str, Any]
+    recorded_at: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from harness.store.records import Entry
@@ -63,6 +63,12 @@ def ids_of(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
         wanted = select(Run.run_id, Run.id).where(Run.run_id.in_(run_ids[start : start + CHUNK]))
         found.update((run_id, id) for run_id, id in session.execute(wanted))
     return found
+
+
+def specify(session: Session, entries: Sequence[Entry]) -> None:
+    """Writes the specifications of runs that are known. See `Store.specify`."""
+    for entry in entries:
+        session.execute(update(Run).where(Run.run_id == entry.run_id).values(spec=entry.spec))
 
 
 def _place(session: Session, experiment: int, ids: Mapping[str, int], entries: Sequence[Entry]) -> None:

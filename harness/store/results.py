@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Sequence
+from hashlib import sha256
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from harness.errors import RunError
+from harness.store.packing import pack_list, pack_outcomes
 from harness.store.records import Sample, TaskResult, TrainResult
 from harness.store.registry import now
-from harness.store.tables import Item, Outcome, ScoredTask, Scoring, TaskScore, Training
+from harness.store.tables import ItemSet, SampleSet, ScoredTask, Scoring, TaskScore, Training
 
 
 def record_training(session: Session, train_id: str, result: TrainResult) -> None:
@@ -48,9 +51,8 @@ def record_task(session: Session, run: int, result: TaskResult) -> None:
             )
         )  # fmt: skip
     session.flush()
-    items = _items(session, task, result.samples)
-    if result.samples:
-        session.execute(insert(Outcome), [_outcome(run, items, sample) for sample in result.samples])
+    if samples := sorted(result.samples, key=lambda sample: sample.doc_id):
+        session.add(_sample_set(run, task, _item_set(session, task, samples), samples))
 
 
 def _task(session: Session, result: TaskResult) -> int:
@@ -63,23 +65,30 @@ def _task(session: Session, result: TaskResult) -> int:
     return row.id
 
 
-def _items(session: Session, task: int, samples: tuple[Sample, ...]) -> dict[tuple[int, str], int]:
-    """The ids of the items, the new ones added."""
-    wanted = select(Item.doc_id, Item.hash, Item.id).where(Item.task == task)
-    known = {(doc_id, hash): id for doc_id, hash, id in session.execute(wanted)}
-    new = [sample for sample in samples if (sample.doc_id, sample.doc_hash) not in known]
-    if new:
-        session.execute(insert(Item), [{"task": task, "doc_id": s.doc_id, "hash": s.doc_hash} for s in new])
-        known = {(doc_id, hash): id for doc_id, hash, id in session.execute(wanted)}
-    return known
+def _item_set(session: Session, task: int, samples: Sequence[Sample]) -> int:
+    """The id of the samples' item set, which is added where it is new."""
+    doc_ids, hashes = [sample.doc_id for sample in samples], [sample.doc_hash for sample in samples]
+    digest = sha256(json.dumps([doc_ids, hashes]).encode()).hexdigest()
+    found = session.scalar(select(ItemSet.id).where(ItemSet.task == task, ItemSet.digest == digest))
+    if found is not None:
+        return found
+    row = ItemSet(
+        task=task, digest=digest, n=len(doc_ids), doc_ids=pack_list(doc_ids), hashes=pack_list(hashes)
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    return row.id
 
 
-def _outcome(run: int, items: dict[tuple[int, str], int], sample: Sample) -> dict[str, object]:
-    return {
-        "run": run,
-        "item": items[(sample.doc_id, sample.doc_hash)],
-        "outcome": sample.outcome,
-        "answer": sample.answer,
-        "output_tokens": sample.output_tokens,
-        "output": None if sample.output is None else zlib.compress(sample.output.encode()),
-    }
+def _sample_set(run: int, task: int, item_set: int, samples: Sequence[Sample]) -> SampleSet:
+    """The row that holds these samples, which are in the item set's order."""
+    outputs = [sample.output for sample in samples]
+    return SampleSet(
+        run=run,
+        task=task,
+        item_set=item_set,
+        outcomes=pack_outcomes([sample.outcome for sample in samples]),
+        answers=pack_list([sample.answer for sample in samples]),
+        output_tokens=pack_list([sample.output_tokens for sample in samples]),
+        outputs=pack_list(outputs) if any(output is not None for output in outputs) else None,
+    )

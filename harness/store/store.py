@@ -18,13 +18,15 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
-from harness.store import claims, queries, registry, results
+from harness.store import claims, queries, registry, results, sample_queries
 from harness.store.database import check_schema, engine_for, for_writing, sqlite_file, translated, upgrade
 from harness.store.records import (
     AttemptRecord,
     Claim,
     Entry,
+    LateRecord,
     MembershipRecord,
+    Outcomes,
     RunRecord,
     RunState,
     Sample,
@@ -72,6 +74,14 @@ class Store:
         with self._writing() as session:
             registry.register(session, experiment, entries)
 
+    def specify(self, entries: Sequence[Entry]) -> None:
+        """Refreshes the specifications of registered runs that are about to be done, which their workers read here.
+
+        What is no part of a run's identity (paths, batch sizes) may have changed since it was registered.
+        """
+        with self._writing() as session:
+            registry.specify(session, entries)
+
     def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         """The state of each run that is known, by run_id."""
         with self._session() as session:
@@ -82,13 +92,39 @@ class Store:
         with self._session() as session:
             return queries.trainings(session, train_ids)
 
-    def claim(self, run_id: str, worker: str, device: str, seen: RunState | None = None) -> Claim | None:
+    def claim(
+        self,
+        run_id: str,
+        worker: str,
+        device: str,
+        seen: RunState | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Claim | None:
         """Takes a run that waits, or the one `seen` running under a worker that is known to be dead.
 
+        worker: `host:pid:start`; settings: those of no identity with which it is begun (threads, micro-batch, ...).
         None where somebody else was faster.
         """
         with self._writing() as session:
-            return claims.claim(session, run_id, worker, device, seen)
+            return claims.claim(session, run_id, worker, device, seen, settings)
+
+    def note(self, claim: Claim, settings: Mapping[str, Any]) -> None:
+        """Writes down with which settings the attempt goes on. Raises ClaimLost where the run was taken over."""
+        with self._writing() as session:
+            claims.note(session, claim, settings)
+
+    def record_late(self, claim: Claim, worker: str, task: str | None, payload: Mapping[str, Any]) -> None:
+        """Keeps, apart from all results, what a worker has brought after it lost its claim.
+
+        task: what was scored, None for a training; payload: JSON values.
+        """
+        with self._writing() as session:
+            claims.record_late(session, claim, worker, task, payload)
+
+    def late_results(self, run_id: str) -> tuple[LateRecord, ...]:
+        """What workers brought of this run after they had lost their claims, the first one first."""
+        with self._session() as session:
+            return queries.late_results(session, run_id)
 
     def beat(self, claim: Claim, stage: str | None = None) -> bool:
         """Says that the worker lives (and what it does); False where the claim is lost."""
@@ -116,10 +152,13 @@ class Store:
         with self._writing() as session:
             claims.end(session, claim, "failed", kind, message, traceback, provenance)
 
-    def release(self, claim: Claim, provenance: Mapping[str, Any]) -> None:
-        """The run was stopped before its end and waits again. Raises ClaimLost where another worker has taken over."""
+    def release(self, claim: Claim, provenance: Mapping[str, Any], message: str | None = None) -> None:
+        """The run was stopped before its end and waits again. Raises ClaimLost where another worker has taken over.
+
+        message: what has to be mended before it can go on, if anything.
+        """
         with self._writing() as session:
-            claims.end(session, claim, "pending", provenance=provenance)
+            claims.end(session, claim, "pending", message=message, provenance=provenance)
 
     def runs(
         self, run_ids: Sequence[str] | None = None, prefix: str | None = None, loss: bool = False
@@ -160,7 +199,15 @@ class Store:
     def samples(self, run_id: str, task: str) -> tuple[Sample, ...]:
         """A run's outcome on every item of a task as it was last scored, by document id."""
         with self._session() as session:
-            return queries.samples(session, run_id, task)
+            return sample_queries.samples(session, run_id, task)
+
+    def outcomes(self, run_ids: Sequence[str], tasks: Sequence[str] | None = None) -> tuple[Outcomes, ...]:
+        """Every item's outcome of these runs on each task as it was last scored; tasks None: on all.
+
+        Runs that answered the same items share one `Items`.
+        """
+        with self._session() as session:
+            return sample_queries.outcomes(session, run_ids, tasks)
 
 
 def open_store(url: str, read_only: bool = False) -> Store:

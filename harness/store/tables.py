@@ -1,7 +1,7 @@
 """The tables of the results database.
 
 `runs` is the unit of work, `trainings` what is known of an adapter (shared by runs that only score it
-differently), `scores` and `outcomes` what is known of a run's answers. Times are UTC.
+differently), `scores` and `samples` what is known of a run's answers. Times are UTC.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Training(Table):
 
 
 class Attempt(Table):
-    """One try at a run: where, when, how it ended."""
+    """One try at a run: where, with which settings of no identity, when, how it ended."""
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("run", "number"),)
@@ -123,7 +123,9 @@ class Attempt(Table):
     run: Mapped[int] = mapped_column(ForeignKey("runs.id"))
     number: Mapped[int]
     worker: Mapped[str]
+    host: Mapped[str | None]
     device: Mapped[str | None]
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
@@ -172,27 +174,47 @@ class Scoring(Table):
     scored_at: Mapped[datetime]
 
 
-class Item(Table):
-    """One test item of a task; many runs answer it."""
+class ItemSet(Table):
+    """Test items of a task, by document id; the many runs that answer them share the set.
 
-    __tablename__ = "items"
-    __table_args__ = (UniqueConstraint("task", "doc_id", "hash"),)
+    `digest` fixes ids and hashes; both are compressed lists (see packing.py).
+    """
+
+    __tablename__ = "item_sets"
+    __table_args__ = (UniqueConstraint("task", "digest"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     task: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
-    doc_id: Mapped[int]
-    hash: Mapped[str]
+    digest: Mapped[str] = mapped_column(String(64))
+    n: Mapped[int]
+    doc_ids: Mapped[bytes] = mapped_column(LargeBinary)
+    hashes: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Outcome(Table):
-    """What a run made of an item; `output` is the compressed text where it was kept."""
+class SampleSet(Table):
+    """What a run made of a task's items, compressed and in the set's order; `outputs` where any was kept."""
 
-    __tablename__ = "outcomes"
+    __tablename__ = "samples"
     __table_args__ = {"sqlite_with_rowid": False}
 
     run: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
-    item: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
-    outcome: Mapped[float]
-    answer: Mapped[str | None]
-    output_tokens: Mapped[int | None]
-    output: Mapped[bytes | None] = mapped_column(LargeBinary)
+    task: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
+    item_set: Mapped[int] = mapped_column(ForeignKey("item_sets.id"))
+    outcomes: Mapped[bytes] = mapped_column(LargeBinary)
+    answers: Mapped[bytes] = mapped_column(LargeBinary)
+    output_tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    outputs: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class LateResult(Table):
+    """What a worker brought after it had lost its claim: kept, and counted nowhere. No task: a training."""
+
+    __tablename__ = "late_results"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    token: Mapped[int]
+    worker: Mapped[str]
+    task: Mapped[str | None]
+    payload: Mapped[dict[str, Any]]
+    recorded_at: Mapped[datetime]

@@ -114,3 +114,34 @@ def test_two_experiments_register_while_a_worker_writes(store: Store) -> None:
 
     store.record_task(claim, result())
     assert set(store.states([RUN])[RUN].scored) == {"boolq"}
+
+
+def test_an_attempt_tells_where_it_ran_and_with_which_settings(store: Store) -> None:
+    claim = store.claim(RUN, "node7:12:99", "cuda:0", settings={"threads": 2, "micro_batch_size": 8})
+    assert claim is not None
+    store.note(claim, {"micro_batch_size": 4})
+
+    (attempt,) = store.attempts(RUN)
+    assert (attempt.host, attempt.device) == ("node7", "cuda:0")
+    assert attempt.settings == {"threads": 2, "micro_batch_size": 4}
+
+
+def test_a_lost_claim_changes_no_settings(store: Store, late: Claim) -> None:
+    with pytest.raises(ClaimLost):
+        store.note(late, {"micro_batch_size": 1})
+
+    assert [attempt.settings for attempt in store.attempts(RUN)] == [{}, {}]
+
+
+def test_what_comes_late_is_kept_apart(store: Store, late: Claim) -> None:
+    before = store.scores([RUN])
+    store.record_late(late, "dead:1:1", "piqa", {"accuracy": 0.75, "n": 4})
+    store.record_late(late, "dead:1:1", None, {"steps": 30})
+
+    assert store.scores([RUN]) == before
+    kept = store.late_results(RUN)
+    assert [(found.token, found.worker, found.task, found.payload) for found in kept] == [
+        (late.token, "dead:1:1", "piqa", {"accuracy": 0.75, "n": 4}),
+        (late.token, "dead:1:1", None, {"steps": 30}),
+    ]
+    assert store.states([RUN])[RUN].status == "running"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RunError
+from harness.store.records import Sample
 from harness.store.store import Store
 
 from .records import RUN, TRAINING, completed, entry, experiment, result, samples, taken
@@ -113,8 +114,8 @@ def test_items_are_stored_once_however_many_runs_answer_them(store: Store, db: P
     completed(store, OTHER)
 
     with sqlite3.connect(db) as connection:
-        assert connection.execute("SELECT count(*) FROM items").fetchone() == (2,)
-        assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (4,)
+        assert connection.execute("SELECT n FROM item_sets").fetchall() == [(2,)]
+        assert connection.execute("SELECT count(*) FROM samples").fetchone() == (2,)
 
 
 def test_outputs_are_compressed_and_come_back_whole(store: Store, db: Path) -> None:
@@ -124,8 +125,35 @@ def test_outputs_are_compressed_and_come_back_whole(store: Store, db: Path) -> N
 
     assert store.samples(RUN, "boolq") == samples()
     with sqlite3.connect(db) as connection:
-        (size,) = connection.execute("SELECT length(output) FROM outcomes WHERE output IS NOT NULL").fetchone()
+        (size,) = connection.execute("SELECT length(outputs) FROM samples").fetchone()
     assert size < len(text) / 4
+
+
+def test_samples_come_back_by_document_id_whatever_their_outcomes(store: Store) -> None:
+    given = (Sample(7, "h7", 0.25), Sample(2, "h2", -1.5, "é"), Sample(5, "h5", 1.0, "", 0, ""))
+    store.record_task(taken(store), dataclasses.replace(result("f1"), samples=given))
+
+    assert store.samples(RUN, "f1") == tuple(sorted(given, key=lambda sample: sample.doc_id))
+
+
+def test_outcomes_of_many_runs_are_read_at_once_and_share_their_items(store: Store) -> None:
+    store.register(experiment(), [entry(), entry(OTHER)])
+    completed(store, tasks=("boolq", "piqa"))
+    claim = taken(store, OTHER)
+    store.record_task(claim, result("boolq", fingerprint="f1"))
+    flipped = tuple(dataclasses.replace(sample, outcome=1 - sample.outcome) for sample in samples())
+    store.record_task(claim, dataclasses.replace(result("boolq", fingerprint="f2"), samples=flipped))
+
+    found = {(outcomes.run_id, outcomes.task): outcomes for outcomes in store.outcomes([RUN, OTHER])}
+    assert {key: list(outcomes.values) for key, outcomes in found.items()} == {
+        (RUN, "boolq"): [1, 0],
+        (RUN, "piqa"): [1, 0],
+        (OTHER, "boolq"): [0, 1],
+    }
+    assert found[(RUN, "boolq")].items.hashes == ("hash0", "hash1")
+    assert [outcomes.task for outcomes in store.outcomes([RUN], ["piqa", "unknown"])] == ["piqa"]
+    first, second = store.outcomes([RUN], ["boolq"]), store.outcomes([RUN, OTHER], ["piqa"])
+    assert first[0].items.doc_ids == second[0].items.doc_ids == (0, 1)
 
 
 def test_samples_are_those_of_the_latest_scoring(store: Store) -> None:
