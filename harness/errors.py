@@ -6,6 +6,7 @@ HarnessError                the user's: shown as a message, never a traceback; t
 ├── StoreError              the results database can't be used as it is
 └── NotFoundError           a name or id that nothing answers to
 RunError                    one run failed; recorded with its kind, the other runs go on
+└── BatchTooLarge           its micro-batch did not fit into memory; a smaller one may
 """
 
 from __future__ import annotations
@@ -63,6 +64,26 @@ class RunError(Exception):
     def __init__(self, kind: FailureKind, message: str) -> None:
         self.kind = kind
         super().__init__(message)
+
+
+class BatchTooLarge(RunError):
+    """The memory ran out while micro-batches of `size` were computed."""
+
+    def __init__(self, size: int, reason: BaseException) -> None:
+        self.size = size
+        told = str(reason).partition("\n")[0] or type(reason).__name__
+        super().__init__("oom", f"micro-batches of {size} don't fit: {told}; gradient_checkpointing may help")
+
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What PyTorch says of short memory on CUDA, MPS and CPU where it raises no type of its own."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short, of the accelerator or of the host."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 MOST_NAMES = 60

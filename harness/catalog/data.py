@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from harness.catalog.content import Content
 from harness.catalog.files import EMBEDDED, locate, sha256_of
 from harness.catalog.origins import Origin, origins
 from harness.errors import NotFoundError, PrerequisiteError, nearest
@@ -58,6 +59,11 @@ class DataFile:
         """Where it can be fetched from."""
         return origins().get(self.file)
 
+    @property
+    def expected(self) -> Content:
+        """What it must hold, as far as the catalog knows it."""
+        return Content(self.sha256, self.origin.git if self.origin else None)
+
     def content(self) -> str | None:
         """The SHA-256 that fixes the content: the catalog's, else that of the copy at hand, else None."""
         if self.sha256:
@@ -73,10 +79,10 @@ class DataFile:
         name: of the data set or task that needs it.
         """
         path = locate(self.file, name)
-        if self.sha256 and sha256_of(path) != self.sha256:
+        if fault := self.expected.fault(path):
             raise PrerequisiteError(
-                f"{path} is not the file that the catalog means by {self.file} (SHA-256 {sha256_of(path)[:12]}..., "
-                f"expected {self.sha256[:12]}...); name your own file with data.train: {{path: ...}}"
+                f"{path} is not the file that the catalog means by {self.file} ({fault}); put the original "
+                "there, or name your own file with data.train: {path: ...}, or a task of your own (tasks_path)"
             )
 
 

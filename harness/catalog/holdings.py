@@ -9,8 +9,9 @@ from typing import Literal
 from urllib.parse import unquote, urlparse
 
 from harness.catalog.benchmarks import benchmarks
+from harness.catalog.content import Content
 from harness.catalog.data import DataFile, data_sets
-from harness.catalog.download import Content, download, ignore
+from harness.catalog.download import download, ignore
 from harness.catalog.files import EMBEDDED, locate
 from harness.catalog.tasks import tasks
 from harness.catalog.transfer import Listener
@@ -75,17 +76,11 @@ def holding(file: DataFile) -> Holding:
         path = locate(file.file)
     except PrerequisiteError:
         return Holding(file, None, None, "missing")
-    content = content_of(file)
-    fault = content.fault(path)
-    state: State = "differs" if fault else "ok" if content.known else "unverified"
+    fault = file.expected.fault(path)
+    state: State = "differs" if fault else "ok" if file.expected.known else "unverified"
     if file.file.startswith(EMBEDDED):
         state = "embedded"
     return Holding(file, path, path.stat().st_size, state, fault)
-
-
-def content_of(file: DataFile) -> Content:
-    """What the file must hold, as far as the catalog knows it."""
-    return Content(file.sha256, file.origin.git if file.origin else None)
 
 
 def fetch(file: DataFile, listen: Listener = ignore) -> Path:
@@ -103,7 +98,7 @@ def fetch(file: DataFile, listen: Listener = ignore) -> Path:
     if file.origin is None:
         raise PrerequisiteError(f"{file.file} has no public address that the catalog knows; put it into {downloads()}")
     target = downloads() / file.file
-    download(file.origin.url, target, content_of(file), listen)
+    download(file.origin.url, target, file.expected, listen)
     return target
 
 

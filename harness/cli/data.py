@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from harness.catalog.holdings import Collection, Holding, collections, fetch, holding, named
-from harness.cli.main import INVALID, Settings
+from harness.catalog.holdings import Collection, Holding, fetch, holding
+from harness.cli.data_check import check_data
+from harness.cli.data_files import chosen, end, file_json
+from harness.cli.main import Settings
 from harness.cli.options import as_json, print_json
 from harness.errors import PrerequisiteError
 
@@ -25,7 +27,7 @@ def list_data(names: tuple[str, ...], as_json: bool) -> None:
 
     Files are looked for in the folders of $HARNESS_DATA, then in $HARNESS_HOME/data (.harness/data).
     """
-    found = [(each, [holding(file) for file in each.files]) for each in _chosen(names)]
+    found = [(each, [holding(file) for file in each.files]) for each in chosen(names)]
     if as_json:
         print_json([_summary(each, files) for each, files in found])
         return
@@ -47,48 +49,20 @@ def fetch_data(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
     """
     from harness.cli.data_progress import progress
 
-    files = {file.file: file for each in _chosen(names) for file in each.files}
+    files = {file.file: file for each in chosen(names) for file in each.files}
     fetched, problems = [], []
     with progress(quiet=settings.quiet) as shown:
         for file in files.values():
             try:
                 before = holding(file)
                 path = fetch(file, shown.begin(file.file))
-                fetched.append({**_file(holding(file)), "fetched": before.path is None})
+                fetched.append({**file_json(holding(file)), "fetched": before.path is None})
                 shown.end(file.file, path, before.path is None)
             except PrerequisiteError as error:
                 problems.append(f"{file.file}: {error}")
     if as_json:
         print_json({"files": fetched, "problems": problems})
-    _end(problems)
-
-
-@data.command("check")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@as_json
-def check_data(names: tuple[str, ...], as_json: bool) -> None:
-    """Check the content of the files that are here against the catalog's. Exits with 2 if one differs."""
-    found = {file.file: holding(file) for each in _chosen(names) for file in each.files}
-    here = [each for each in found.values() if each.path is not None]
-    problems = [
-        f"{each.path} is not the file that the catalog means by {each.file.file} ({each.fault})"
-        for each in here
-        if each.state == "differs"
-    ]
-    if as_json:
-        print_json({"files": [_file(each) for each in here], "passed": not problems})
-    else:
-        for each in here:
-            click.echo(f"{each.state}: {each.file.file} ({each.path})")
-        click.echo(f"{len(here)} of {len(found)} files are here, {len(problems)} of them wrong")
-    _end(problems)
-
-
-def _chosen(names: tuple[str, ...]) -> tuple[Collection, ...]:
-    """What the names mean, each once; everything where there is none."""
-    if not names:
-        return tuple(collections().values())
-    return tuple(dict.fromkeys(each for name in names for each in named(name)))
+    end(problems)
 
 
 def _summary(each: Collection, files: list[Holding]) -> dict[str, Any]:
@@ -97,25 +71,8 @@ def _summary(each: Collection, files: list[Holding]) -> dict[str, Any]:
         "title": each.title,
         "kind": each.kind,
         "here": all(file.path is not None for file in files),
-        "files": [_file(file) for file in files],
+        "files": [file_json(file) for file in files],
     }
 
 
-def _file(found: Holding) -> dict[str, Any]:
-    """A file as JSON: `path` and `size` are null where it is missing, `sha256` is the catalog's."""
-    origin = found.file.origin
-    return {
-        "file": found.file.file,
-        "path": str(found.path) if found.path else None,
-        "size": found.size,
-        "state": found.state,
-        "sha256": found.file.sha256,
-        "git": origin.git if origin else None,
-        "url": origin.url if origin else None,
-    }
-
-
-def _end(problems: list[str]) -> None:
-    for problem in problems:
-        click.echo(problem, err=True)
-    click.get_current_context().exit(INVALID if problems else 0)
+data.add_command(check_data)

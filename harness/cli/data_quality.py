@@ -1,8 +1,8 @@
-"""What `harness show` says of a run's training examples."""
+"""What `harness show` and `harness data check` say of training examples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 FLAWS = {
@@ -38,3 +38,14 @@ def prefix_line(prefix: Mapping[str, Any] | None) -> str:
         return ""
     told = f"prompt: {prefix['mismatched']} of {prefix['checked']} examples are scored in other tokens than trained"
     return f"{told}: {prefix['first']}"
+
+
+def quality_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What `pipeline.data_quality` found in training data of some name; nothing where it could not be read."""
+    if found["problem"]:
+        return
+    told = [f"{found[name]:,} {words}" for name, words in FLAWS.items() if found.get(name)]
+    yield f"{found['name']}: " + "; ".join([f"{found['examples']:,} examples", *told])
+    for line in (length_line(found["lengths"]), prefix_line(found["prefix"])):
+        if line:
+            yield f"  {line}"

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 some run failed; 2 invalid input or usage; 3 interrupted o
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -99,7 +100,8 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(INVALID)
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
+        command = shlex.join(["harness", *sys.argv[1:]])
+        print(f"interrupted; the same command goes on from here: {command}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 import click
 
+from harness.cli.duration import Duration
 from harness.cli.main import Settings
 from harness.cli.options import as_json, experiment_options, load, print_json
 from harness.pipeline.plan import Plan
 from harness.schedule.run import EXECUTORS, Options, Outcome
 from harness.spec.experiment import ExperimentSpec
+
+MOST = 256
+"""More processes than this on one machine are a slip of the finger."""
 
 
 @click.command()
@@ -18,11 +25,23 @@ from harness.spec.experiment import ExperimentSpec
     "--executor", type=click.Choice(EXECUTORS), default="local", show_default=True, help="Where runs are done."
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes. Default: one per GPU, or one."
+    "--workers",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help="Worker processes in all. Default: one per GPU, or one.",
+)
+@click.option(
+    "--runs-per-device",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help="Worker processes on each GPU, for runs too small to fill one. Without a GPU: in all.",
 )
 @click.option("--only", metavar="GLOB", help="Only the runs whose label or id matches.")
 @click.option("--retry-failed", is_flag=True, help="Also do again what failed before.")
 @click.option("--fail-fast", is_flag=True, help="Begin no new run after a failure.")
+@click.option(
+    "--timeout", type=Duration(), metavar="TIME", help="The longest that a run may take: 90s, 30m, 2h, 1h30m, 1d."
+)
 @as_json
 @click.pass_obj
 def run(
@@ -33,9 +52,11 @@ def run(
     limit: int | None,
     executor: str,
     workers: int | None,
+    runs_per_device: int | None,
     only: str | None,
     retry_failed: bool,
     fail_fast: bool,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Do what is missing of an experiment, then print its leaderboard.
@@ -43,6 +64,7 @@ def run(
     What is recorded is reused: interrupt it, run it again, add a method or a seed. Exits with 1 if a run failed,
     2 if something blocks it, 3 if it was interrupted.
     """
+    from harness.schedule.machine import crowding
     from harness.schedule.progress import progress
     from harness.schedule.run import foreign_bases, selected
     from harness.schedule.run import run as do
@@ -51,14 +73,27 @@ def run(
     labels = {point.run.run_id: point.label for point in selected(experiment, only)}
     if not labels:
         raise click.UsageError(f"--only {only!r} matches no run of {experiment.name}")
-    options = Options(executor, workers, only, retry_failed, fail_fast)  # type: ignore[arg-type]
-    for problem in foreign_bases(experiment, selected(experiment, only)):
-        click.echo(f"warning: {problem}", err=True)
+    _check_workers(executor, workers, runs_per_device)
+    options = Options(executor, workers, runs_per_device, only, retry_failed, fail_fast, timeout)  # type: ignore[arg-type]
+    chosen = selected(experiment, only)
+    crowded = crowding([point.run for point in chosen], workers or runs_per_device or 1)
+    for warning in [*([crowded] if crowded else []), *foreign_bases(experiment, chosen)]:
+        click.echo(f"warning: {warning}", err=True)
     with progress(labels, quiet=settings.quiet) as listen:
         outcome = do(experiment, settings.db, options, listen, lambda plan: _begin(settings, experiment, plan))
     _say(settings, experiment, outcome)
     _leaderboard(settings, experiment, list(labels), outcome, as_json)
     click.get_current_context().exit(outcome.exit_code)
+
+
+def _check_workers(executor: str, workers: int | None, runs_per_device: int | None) -> None:
+    if workers and runs_per_device:
+        raise click.UsageError(
+            "give --workers (processes in all) or --runs-per-device (processes on each GPU), not both"
+        )
+    if executor == "in-process" and (workers or runs_per_device or 1) > 1:
+        named = "--workers" if workers else "--runs-per-device"
+        raise click.UsageError(f"--executor in-process does one run after the other: {named} can't be more than 1")
 
 
 def _begin(settings: Settings, experiment: ExperimentSpec, plan: Plan) -> None:
@@ -77,7 +112,12 @@ def _say(settings: Settings, experiment: ExperimentSpec, outcome: Outcome) -> No
     for planned in outcome.plan.blocked_by("failure"):
         click.echo(f"{planned.run.run_id}: {planned.reason}", err=True)
     if outcome.interrupted:
-        click.echo("interrupted; the same command goes on from here", err=True)
+        command = shlex.join(["harness", *sys.argv[1:]])
+        click.echo(f"interrupted; the same command goes on from here: {command}", err=True)
+    for result in outcome.results:
+        if result.halts:
+            click.echo(f"stopped: {result.message}. Once that is mended, the same command goes on", err=True)
+            break
     if settings.verbose:
         _tracebacks(settings, outcome)
 

@@ -120,10 +120,11 @@ def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> N
         for sample in samples:
             click.echo(f"wrong: {task}[{sample['doc_id']}] answered {dash(sample['answer'])}: {sample['output']!r}")
     for attempt in document["attempts"]:
-        why = f" ({attempt['kind']}): {attempt['message']}" if attempt["kind"] else ""
-        click.echo(
-            f"attempt {attempt['number']}: {attempt['started_at']} on {attempt['worker']}, {attempt['outcome']}{why}"
-        )
+        kind = f" ({attempt['kind']})" if attempt["kind"] else ""
+        why = f"{kind}: {attempt['message']}" if attempt["message"] else kind
+        changed = "".join(f", {name} {value}" for name, value in attempt["settings"].items())
+        where = f"{attempt['started_at']} on {attempt['worker']}{changed}"
+        click.echo(f"attempt {attempt['number']}: {where}, {attempt['outcome']}{why}")
     shown = {"spec": document["spec"], "provenance": document["provenance"]}
     click.echo("\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100))
 

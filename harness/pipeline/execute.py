@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.catalog.apis import host_of
-from harness.errors import HarnessError, RunError, StoreError
+from harness.errors import HarnessError, PrerequisiteError, RunError, StoreError, is_out_of_memory
 from harness.paths import RunPaths, home
+from harness.pipeline.deadline import Deadline
 from harness.pipeline.due import due
+from harness.pipeline.memory import within_memory
+from harness.pipeline.merging import as_scored
+from harness.pipeline.outage import outage
 from harness.pipeline.overlap import noted, overlaps
 from harness.pipeline.provenance import provenance
 from harness.pipeline.ready import make_ready
 from harness.pipeline.workbench import Workbench
+from harness.pipeline.workers import worker_name
 from harness.spec.run import ApiRef, RunSpec
 from harness.store.claims import ClaimLost
-from harness.store.records import Claim, TaskResult
+from harness.store.records import Claim, TaskResult, TrainResult
 from harness.store.store import Store
 
 if TYPE_CHECKING:
@@ -32,12 +38,16 @@ Emit = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: `complete`, `failed` (with its kind and message), `stopped`, or `lost` to another worker."""
+    """How a run ended: `complete`, `failed` (with its kind and message), `stopped`, or `lost` to another worker.
+
+    Or it is `blocked`: it waits until what the message says is mended; halts: no other run can go on here before that.
+    """
 
     run_id: str
     outcome: str
     kind: str | None = None
     message: str | None = None
+    halts: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,34 @@ class Work:
     emit: Emit
     should_stop: Callable[[], bool]
     made_with: dict[str, Any] = field(default_factory=dict)
+    deadline: Deadline = field(default_factory=Deadline)
+
+    def ends(self) -> bool:
+        """Whether to end softly: asked to, or out of time."""
+        return self.should_stop() or self.deadline.passed
+
+    def note(self, setting: str, value: Any) -> None:
+        """Notes on the attempt, and tells, with what the run goes on instead of what was planned."""
+        self.store.note(self.claim, {setting: value})
+        self.emit({"event": "changed", "setting": setting, "value": value})
+
+    def record_training(self, result: TrainResult) -> None:
+        """Writes down a finished training; that of a claim that is lost is kept apart. Raises ClaimLost for it."""
+        with self._late(None, result):
+            self.store.record_training(self.claim, self.run.train_id, result)
+
+    def record_task(self, result: TaskResult) -> None:
+        """Writes down a scored task, in the same way."""
+        with self._late(result.task, result):
+            self.store.record_task(self.claim, result)
+
+    @contextmanager
+    def _late(self, task: str | None, result: TrainResult | TaskResult) -> Iterator[None]:
+        try:
+            yield
+        except ClaimLost:
+            self.store.record_late(self.claim, worker_name(), task, asdict(result))
+            raise
 
     @property
     def paths(self) -> RunPaths:
@@ -58,7 +96,7 @@ class Work:
 
 
 class _StopScoring(Exception):
-    """Asked to stop between two tasks."""
+    """Asked to stop, or out of time, while a task is answered or after it."""
 
 
 def execute(work: Work) -> Result:
@@ -83,21 +121,39 @@ def _ended(work: Work) -> Result:
     from harness.train.training import Stopped
 
     try:
-        _train_and_score(work)
+        within_memory(work, _train_and_score)
         work.store.finish(work.claim, work.made_with)
         return Result(work.run.run_id, "complete")
     except (Stopped, _StopScoring):
         work.bench.verify()
+        if work.deadline.passed and not work.should_stop():
+            return _failed(work, work.deadline.error("a checkpoint was written where the method can resume from one"))
         work.store.release(work.claim, work.made_with)
         return Result(work.run.run_id, "stopped")
     except ClaimLost:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises ends this run only
         work.bench.clear()
+        broken = outage(error)
+        if broken or isinstance(error, PrerequisiteError):  # gone since the run was planned
+            return _blocked(work, broken or str(error), halts=broken is not None)
         return _failed(work, error)
 
 
+def _blocked(work: Work, message: str, halts: bool) -> Result:
+    """The run waits again. Where not even that can be recorded, it is taken over once this process has ended."""
+    try:
+        work.store.release(work.claim, work.made_with, message)
+    except ClaimLost:
+        raise
+    except StoreError as unrecorded:
+        message = message if str(unrecorded) in message else f"{message}; {unrecorded}"
+        halts = True
+    return Result(work.run.run_id, "blocked", message=message, halts=halts)
+
+
 def _failed(work: Work, error: Exception) -> Result:
+    work.bench.blame(error)
     kind = _kind(error)
     message = str(error) if isinstance(error, (RunError, HarnessError)) else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))
@@ -113,11 +169,9 @@ def _failed(work: Work, error: Exception) -> Result:
 def _kind(error: Exception) -> str:
     if isinstance(error, RunError):
         return error.kind
-    if isinstance(error, StoreError):
-        return "internal"
     if isinstance(error, HarnessError):
         return "config"
-    return "oom" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "internal"
+    return "oom" if is_out_of_memory(error) else "internal"
 
 
 def _train_and_score(work: Work) -> None:
@@ -128,7 +182,8 @@ def _train_and_score(work: Work) -> None:
     overlap = _overlap(work, base, tokenizer)
     model, guard = make_ready(work, base, tokenizer)
     try:
-        _score(work, model, tokenizer, guard, overlap)
+        with as_scored(work.run, model, guard):
+            _score(work, model, tokenizer, guard, overlap)
     finally:
         work.bench.give_back(model)
 
@@ -152,7 +207,14 @@ def _score(
     from harness.score.scoring import score
 
     missing = _begin_scoring(work)
-    results = score(work.run, model, tokenizer, missing, emit=work.emit)
+
+    def emit(event: dict[str, Any]) -> None:
+        work.emit(event)
+        if event["event"] == "items" and event["done"] < event["total"] and work.ends():
+            raise _StopScoring
+
+    shrunk = partial(work.note, "scoring_batch_size")
+    results = score(work.run, model, tokenizer, missing, emit=emit, shrunk=shrunk)
     _record(work, missing, noted(results, overlap), guard)
 
 
@@ -181,9 +243,9 @@ def _record(work: Work, missing: Sequence[str], results: Iterable[TaskResult], g
     for result in results:
         if guard is not None:
             guard.hold()
-        work.store.record_task(work.claim, result)
+        work.record_task(result)
         if "api" in work.made_with:
             named = {*work.made_with["api"]["models"], *result.provenance["api"]["models"]}
             work.made_with["api"]["models"] = sorted(named)
-        if work.should_stop() and result.task != missing[-1]:
+        if work.ends() and result.task != missing[-1]:
             raise _StopScoring

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness.catalog.lm_eval_tasks import lm_eval_task
 from harness.catalog.models import ModelEntry, fetch_config, model_entry
 from harness.catalog.prompts import CHAT
-from harness.catalog.tasks import tasks, tasks_in
+from harness.catalog.tasks import Task, beams_fault, tasks, tasks_in
 from harness.catalog.trained import fetch_trained, trained_adapter
 from harness.errors import HarnessError, NotFoundError
 from harness.paths import PACKAGE
@@ -121,18 +122,26 @@ def _data_obstacles(run: RunSpec) -> Iterator[Obstacle]:
 
 
 def _task_obstacles(run: RunSpec, missing: Sequence[str]) -> Iterator[Obstacle]:
-    known = tasks() | (tasks_in(Path(run.score.tasks_path)) if run.score.tasks_path else {})
+    own = tasks_in(Path(run.score.tasks_path)) if run.score.tasks_path else {}
+    known = [task for name in missing if (task := tasks().get(name) or own.get(name) or lm_eval_task(name))]
     if run.model.api is not None:
-        refused = unanswerable(run.model.api, (known[name] for name in missing if name in known))
-        yield from (Obstacle(field, message) for field, message in refused)
-    for name in missing:
-        file = known[name].file if name in known else None
+        yield from (Obstacle(field, message) for field, message in unanswerable(run.model.api, known))
+    yield from _decoding_obstacles(run, known)
+    for task in known:
         try:
-            if file is not None:
-                file.check(name)
-                check_test_file(file, built_in=name in tasks())
+            if task.file is not None:
+                task.file.check(task.name)
+                check_test_file(task.file, built_in=task.name in tasks())
         except HarnessError as error:
-            yield Obstacle("tasks", f"test data of {name}: {error}")
+            yield Obstacle("tasks", f"test data of {task.name}: {error}")
+
+
+def _decoding_obstacles(run: RunSpec, known: Sequence[Task]) -> Iterator[Obstacle]:
+    """Beam search over batches of a task with stop strings, which lm-eval gets wrong: see `score.decoding`."""
+    if run.score.decoding.beams > 1 and run.score.batch_size > 1:
+        for task in known:
+            if task.stops:
+                yield Obstacle("score.decoding", beams_fault(task.name, task.stops))
 
 
 def fetch_adapters(loaded: Iterable[LoadedRef]) -> None:

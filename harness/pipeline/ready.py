@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from harness.pipeline.plan import adapter_kept
@@ -58,6 +59,7 @@ def _kept(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
     from harness.train.live import Guard, prove_same
 
     run = work.run
+    rmtree(work.paths.checkpoints, ignore_errors=True)  # of a worker that died once the training was recorded
     model = load_adapter(base, work.paths.adapter, run.adapter)
     prove_same(model, work.store.trainings([run.train_id])[run.train_id].provenance.get("saved"))
     guard = Guard(model, tokenizer)
@@ -72,8 +74,10 @@ def _trained(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     run = work.run
     work.store.beat(work.claim, "train")
     work.emit({"event": "stage", "stage": "train"})
-    result, model = train(run, work.paths, base, tokenizer, emit=work.emit, should_stop=work.should_stop)
+    kept = {"make_rows": work.bench.rows.prepare, "keep_checkpoints": True}
+    result, model = train(run, work.paths, base, tokenizer, emit=work.emit, should_stop=work.ends, **kept)
     guard = Guard(model, tokenizer, result.provenance["weights"])
     guard.prove()
-    work.store.record_training(work.claim, run.train_id, result)
+    work.record_training(result)
+    rmtree(work.paths.checkpoints, ignore_errors=True)
     return model, guard

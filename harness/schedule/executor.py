@@ -1,70 +1,66 @@
-"""How runs get done: the interface, and the simplest way, in this process."""
+"""How runs get done: what every executor promises.
+
+An executor is given run ids. The process that does a run, wherever it is, reads the specification from the store,
+claims the run and records what comes of it: nothing else need be sent, and nothing need come back for the store to be
+true. Which run is next, and when no more are begun, is the same for all (`schedule.loop`). An executor of another kind
+(Ray, Slurm) starts processes that call `Runner(...).run(run_id, send)`.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from harness.errors import FailureKind
 from harness.pipeline.execute import Result
-from harness.schedule.worker import Runner
-from harness.spec.run import RunSpec
-from harness.store.store import Store
+from harness.pipeline.prerequisites import Obstacle
 
-Listener = Callable[[int, RunSpec, dict[str, Any]], None]
-"""Told of progress: the slot (0, 1, ...), the run, the event."""
+Tell = Callable[[str, dict[str, Any]], None]
+"""Told of progress: the run's id, the event. It is called in the thread that calls `submit` and `wait`."""
+
+
+class Job(Protocol):
+    """A run that was handed over.
+
+    run_id: its id; begun: when, by `time.monotonic()`; result: how it ended, None while it lasts.
+    """
+
+    run_id: str
+    begun: float
+    result: Result | None
+
+    def cancel(self) -> None:
+        """Ends it softly: the step in hand is finished, a checkpoint written, the claim released."""
+
+    def abort(self, kind: FailureKind, message: str) -> None:
+        """Ends it now, as failed. Where its process can't be killed, nothing happens."""
 
 
 class Executor(Protocol):
-    """Does runs, telling of progress and of each result as it comes."""
+    """Does runs.
 
-    def check(self, runs: Sequence[RunSpec]) -> dict[str, str]:
-        """Problems of methods that don't fit their model, by run_id, before any weight is loaded."""
+    stopping: whether it was told to stop, or can do no more runs; there is no use in submitting another one.
+    """
 
-    def work(self, runs: Sequence[RunSpec], listen: Listener) -> list[Result]:
-        """Does the runs in turn and returns how each that was begun ended; returns early once stopped."""
+    stopping: bool
+
+    def check(self, run_ids: Sequence[str]) -> dict[str, Obstacle]:
+        """What keeps runs from being done, by run_id, before any weight is loaded.
+
+        A method that does not fit its model (field `adapters`); see also `pipeline.unfit`.
+        """
+
+    def takes(self, run_id: str) -> bool:
+        """Whether the run would be begun at once."""
+
+    def submit(self, run_id: str) -> Job:
+        """Begins a run that it `takes`. The job that is returned may have ended already."""
+
+    def wait(self, seconds: float) -> None:
+        """Hears of the jobs in hand and tells; returns once there was something to hear, or after so long."""
 
     def stop(self) -> None:
-        """Ends softly: the step in hand is finished, a checkpoint written."""
+        """Ends all jobs softly. May be called at any moment, also by a signal handler."""
 
     def close(self) -> None:
         """Lets go of processes and memory."""
-
-
-class InProcess:
-    """One run after the other in this very process: for notebooks and debugging."""
-
-    def __init__(self, store: Store, fail_fast: bool = False) -> None:
-        self._stop = threading.Event()
-        self._runner = Runner(store, None, self._stop)
-        self._fail_fast = fail_fast
-
-    def check(self, runs: Sequence[RunSpec]) -> dict[str, str]:
-        """See `Executor.check`."""
-        return self._runner.check(list(runs))
-
-    def work(self, runs: Sequence[RunSpec], listen: Listener) -> list[Result]:
-        """See `Executor.work`."""
-        results: list[Result] = []
-        for run in runs:
-            if self._stop.is_set():
-                break
-
-            def send(message: tuple[str, Any], run: RunSpec = run) -> None:
-                listen(0, run, message[1] if message[0] == "event" else {"event": message[0]})
-
-            listen(0, run, {"event": "begin"})
-            result = self._runner.run(run, send)
-            listen(0, run, {"event": "end", "result": result})
-            results.append(result)
-            if self._fail_fast and result.outcome == "failed":
-                break
-        return results
-
-    def stop(self) -> None:
-        """See `Executor.stop`."""
-        self._stop.set()
-
-    def close(self) -> None:
-        """See `Executor.close`."""
-        self._runner.close()

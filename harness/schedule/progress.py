@@ -13,10 +13,14 @@ PLAIN_SECONDS = 30.0
 """Without a terminal, a line about the same stage at most this often."""
 
 
-class Progress(Protocol):
-    """Listens to an executor; a context manager."""
+NEWS = ("changed", "again")
+"""Events that stay on the screen."""
 
-    def __call__(self, slot: int, run: RunSpec, event: dict[str, Any]) -> None: ...
+
+class Progress(Protocol):
+    """Listens to a loop; a context manager."""
+
+    def __call__(self, run: RunSpec, event: dict[str, Any]) -> None: ...
     def __enter__(self) -> Progress: ...
     def __exit__(self, *exception: object) -> None: ...
 
@@ -31,10 +35,11 @@ def progress(labels: dict[str, str], quiet: bool = False) -> Progress:
 class Silent:
     """Says nothing but what failed."""
 
-    def __call__(self, slot: int, run: RunSpec, event: dict[str, Any]) -> None:
+    def __call__(self, run: RunSpec, event: dict[str, Any]) -> None:
         result = event.get("result")
-        if isinstance(result, Result) and result.outcome == "failed":
-            print(f"{run.run_id} failed ({result.kind}): {result.message}", file=sys.stderr)
+        if isinstance(result, Result) and result.outcome in ("failed", "blocked"):
+            kind = f" ({result.kind})" if result.kind else ""
+            print(f"{run.run_id} {result.outcome}{kind}: {result.message}", file=sys.stderr)
 
     def __enter__(self) -> Silent:
         return self
@@ -64,6 +69,10 @@ class Narrator:
             speed = event.get("tokens_per_second")
             pace = "" if not speed else f", {speed:,.0f} tokens/s"
             return f"train step {event['step']}/{event['steps']}{loss}{pace}"
+        if kind == "changed":
+            return f"memory is short; goes on with {event['setting']} {event['value']}"
+        if kind == "again":
+            return f"{event['result'].kind}: {event['result'].message}; tried again"
         if kind == "task":
             return f"score {event['task']} ({event['index']}/{event['of']})"
         return str(event.get("stage", kind))
@@ -89,20 +98,20 @@ class Lines:
 
     def __init__(self, labels: dict[str, str]) -> None:
         self.narrator = Narrator(labels)
-        self.last: dict[int, float] = {}
+        self.last: dict[str, float] = {}
 
-    def __call__(self, slot: int, run: RunSpec, event: dict[str, Any]) -> None:
+    def __call__(self, run: RunSpec, event: dict[str, Any]) -> None:
         title, kind = self.narrator.title(run), event["event"]
         if kind == "end":
             print(self.narrator.end(run, event["result"]), file=sys.stderr, flush=True)
-        elif kind == "task" or (kind == "step" and self._due(slot)):
+        elif kind in ("task", *NEWS) or (kind == "step" and self._due(run.run_id)):
             print(f"{title}: {self.narrator.words(event)}", file=sys.stderr, flush=True)
 
-    def _due(self, slot: int) -> bool:
+    def _due(self, run_id: str) -> bool:
         now = time.monotonic()
-        if now - self.last.get(slot, 0.0) < PLAIN_SECONDS:
+        if now - self.last.get(run_id, 0.0) < PLAIN_SECONDS:
             return False
-        self.last[slot] = now
+        self.last[run_id] = now
         return True
 
     def __enter__(self) -> Lines:
@@ -112,7 +121,7 @@ class Lines:
 
 
 class Display:
-    """A bar per worker with stage, step, loss, tokens/s and the time left; finished runs scroll by above."""
+    """A bar per run in hand with stage, step, loss, tokens/s and the time left; finished runs scroll by above."""
 
     def __init__(self, labels: dict[str, str]) -> None:
         from rich.console import Console
@@ -123,25 +132,34 @@ class Display:
         words = TextColumn("{task.description}", markup=False)  # a label is the user's text
         columns = (words, BarColumn(bar_width=20), TimeRemainingColumn(compact=True))
         self.bars = Bars(*columns, console=Console(stderr=True), transient=True)
-        self.tasks: dict[int, Any] = {}
+        self.tasks: dict[str, Any] = {}
 
-    def __call__(self, slot: int, run: RunSpec, event: dict[str, Any]) -> None:
+    def __call__(self, run: RunSpec, event: dict[str, Any]) -> None:
         title, kind = self.narrator.title(run), event["event"]
         if kind == "end":
             self.bars.console.print(self.narrator.end(run, event["result"]), markup=False, highlight=False)
-            self.bars.remove_task(self.tasks.pop(slot))
+            self._forget(run)
             return
-        if slot not in self.tasks or kind in ("begin", "stage", "task"):
-            if slot in self.tasks:
-                self.bars.remove_task(self.tasks.pop(slot))
-            self.tasks[slot] = self.bars.add_task(title, total=None)
+        if kind in NEWS:
+            self.bars.console.print(f"{title}: {self.narrator.words(event)}", markup=False, highlight=False)
+        if kind == "again":
+            self._forget(run)
+            return
+        if run.run_id not in self.tasks or kind in ("begin", "stage", "task"):
+            self._forget(run)
+            self.tasks[run.run_id] = self.bars.add_task(title, total=None)
         if kind == "step":
             words = f"{title}: {self.narrator.words(event)}"
-            self.bars.update(self.tasks[slot], description=words, completed=event["step"], total=event["steps"])
+            self.bars.update(self.tasks[run.run_id], description=words, completed=event["step"], total=event["steps"])
         elif kind == "items":
-            self.bars.update(self.tasks[slot], completed=event["done"], total=event["total"])
+            self.bars.update(self.tasks[run.run_id], completed=event["done"], total=event["total"])
         elif kind in ("task", "stage"):
-            self.bars.update(self.tasks[slot], description=f"{title}: {self.narrator.words(event)}")
+            self.bars.update(self.tasks[run.run_id], description=f"{title}: {self.narrator.words(event)}")
+
+    def _forget(self, run: RunSpec) -> None:
+        """Takes away the bar of a run, if it has one."""
+        if run.run_id in self.tasks:
+            self.bars.remove_task(self.tasks.pop(run.run_id))
 
     def __enter__(self) -> Display:
         self.bars.start()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from types import FrameType
 from typing import Literal
 
 from harness.errors import PrerequisiteError, Problem
@@ -16,10 +13,14 @@ from harness.located import Path_
 from harness.paths import database_url, home
 from harness.pipeline.execute import Result
 from harness.pipeline.plan import Plan, plan
-from harness.pipeline.prerequisites import fetch_adapters, fetch_configs
+from harness.pipeline.prerequisites import Obstacle, fetch_adapters, fetch_configs
 from harness.pipeline.training_data import fetch_addresses
-from harness.schedule.executor import Executor, InProcess, Listener
+from harness.schedule.executor import Executor, Tell
+from harness.schedule.handed import Asker
+from harness.schedule.in_process import InProcess
 from harness.schedule.local import Local
+from harness.schedule.loop import Listener, Loop
+from harness.schedule.stopping import soft_stop
 from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.foreign import foreign_base
@@ -35,14 +36,18 @@ class Options:
     """How an experiment is run.
 
     only: a pattern (`*`, `?`) over labels and run ids; retry_failed: also what failed before; fail_fast: no
-    new run after a failure; workers: processes of the local executor (default: one per GPU, or one).
+    new run after a failure; timeout: seconds that a run may take (see `loop.Loop`);
+    workers: processes of the local executor, in all; runs_per_device: of them for each GPU,
+    or in all where there is none. By default there is one per GPU, or one.
     """
 
     executor: Literal["local", "in-process"] = "local"
     workers: int | None = None
+    runs_per_device: int | None = None
     only: str | None = None
     retry_failed: bool = False
     fail_fast: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Outcome:
         return 1 if failed else 3 if missing or self.plan.blocked_by("worker") else 0
 
 
-def ignore(slot: int, run: object, event: object) -> None:
+def ignore(run: object, event: object) -> None:
     """A listener that doesn't care."""
 
 
@@ -138,23 +143,32 @@ def run(
             begin(found)
             return Outcome(found, (), False)
         _check_home()
-        executor = _executor(store, options)
-        try:
-            with _soft_stop(executor) as stopped:
-                begin(found)
-                problems = executor.check(todo)
-                places = {point.run.run_id: point.place for point in chosen}
-                _refuse([experiment.located.problem(places[run_id], problem) for run_id, problem in problems.items()])
-                results = executor.work(todo, listen)
-            return Outcome(found, tuple(results), bool(stopped))
-        finally:
-            executor.close()
+        runs = {run.run_id: run for run in todo}
+        store.specify([_entry(point) for point in chosen if point.run.run_id in runs])
+        executor = _executor(store, experiment, options, lambda run_id, event: listen(runs[run_id], event))
+        with soft_stop(executor) as stopped:
+            begin(found)
+            problems = executor.check(list(runs))
+            places = {point.run.run_id: point.place for point in chosen}
+            _refuse(_problems(experiment, problems, places))
+            results = Loop(executor, todo, listen, options.fail_fast, options.timeout).work()
+        return Outcome(found, tuple(results), bool(stopped))
 
 
 def obstacle_problems(experiment: ExperimentSpec, found: Plan) -> list[Problem]:
     """What is missing for the blocked runs of a plan, each once, where the experiment asks for it."""
     asked = dict.fromkeys(obstacle for planned in found.runs for obstacle in planned.obstacles)
     return [experiment.located.problem(_place_of(obstacle.field, experiment), obstacle.message) for obstacle in asked]
+
+
+def _problems(experiment: ExperimentSpec, found: Mapping[str, Obstacle], places: Mapping[str, Path_]) -> list[Problem]:
+    """What an executor's check found, by run_id; `places` are the entries that ask for the runs."""
+    return [
+        experiment.located.problem(
+            places[run_id] if obstacle.field == "adapters" else _place_of(obstacle.field, experiment), obstacle.message
+        )
+        for run_id, obstacle in found.items()
+    ]
 
 
 def foreign_bases(experiment: ExperimentSpec, chosen: Sequence[Point]) -> list[Problem]:
@@ -180,34 +194,13 @@ def _check_home() -> None:
         raise PrerequisiteError(f"{folder} can't be written to; point $HARNESS_HOME elsewhere")
 
 
-def _executor(store: Store, options: Options) -> Executor:
+def _executor(store: Store, experiment: ExperimentSpec, options: Options, tell: Tell) -> Executor:
+    asker = Asker(experiment.name, experiment.profile)
     if options.executor == "in-process":
-        return InProcess(store, options.fail_fast)
-    return Local(store, options.workers, options.fail_fast)
+        return InProcess(store, asker, tell, timeout=options.timeout)
+    return Local(store, asker, tell, options.workers, options.runs_per_device or 1, timeout=options.timeout)
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
         raise PrerequisiteError("\n".join(dict.fromkeys(map(str, problems))))
-
-
-@contextmanager
-def _soft_stop(executor: Executor) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end softly; a second Ctrl-C ends at once. Yields the signals received."""
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            raise KeyboardInterrupt
-        executor.stop()
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: a notebook's own, say
-        before = {}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,6 +6,7 @@ from typing import Any
 
 from lm_eval.api.task import Task
 
+from harness.catalog.tasks import beams_fault
 from harness.errors import RunError
 from harness.spec.run import Decoding, ScoreSettings
 
@@ -22,14 +23,9 @@ def apply_decoding(task: Task, settings: ScoreSettings, max_tokens: int | None =
     if task.get_config("output_type") != "generate_until":
         return
     own = task.get_config("generation_kwargs") or {}
-    # lm-eval tracks stop strings by rows of the batch, of which beam search has several for each item:
-    # one item's stop string would cut the others' answers.
     if settings.decoding.beams > 1 and own.get("until") and settings.batch_size > 1:
-        raise RunError(
-            "config",
-            f"{task.task_name}: beams and the task's stop strings {own['until']} only go together one item at a time; "
-            f"set score.batch_size: 1 or decoding: greedy",
-        )
+        stops = [own["until"]] if isinstance(own["until"], str) else own["until"]
+        raise RunError("config", beams_fault(task.task_name, stops))
     kept = {key: value for key, value in own.items() if key not in DECODING_KEYS}
     if max_tokens is not None:
         kept = {key: value for key, value in kept.items() if key not in LENGTH_KEYS} | {"max_gen_toks": max_tokens}

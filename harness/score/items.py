@@ -6,14 +6,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import UndefinedError
+from jinja2 import Environment, UndefinedError
+from jinja2.nodes import Name, Output
 from lm_eval.api.task import Task
 from transformers import PreTrainedTokenizerBase
 
-from harness.catalog.tasks import GENERATIVE
+from harness.catalog.tasks import GENERATIVE, tasks_in
 from harness.errors import RunError
 from harness.score.decoding import LENGTH_KEYS, apply_decoding
 from harness.score.fingerprint import task_fingerprint
@@ -38,19 +40,20 @@ class Items:
 
 
 def examine(
-    run: RunSpec, tasks: Sequence[str], tokenizer: PreTrainedTokenizerBase, context: int | None
+    run: RunSpec, tasks: Sequence[str], tokenizer: PreTrainedTokenizerBase | None, context: int | None
 ) -> dict[str, Items]:
-    """The items of each task that the run is to answer.
+    """The items of each task that the run is to answer. Without a tokenizer, no length is looked at.
 
     Raises RunError("data") for a task without items, an item that lacks a field of the task's template, and where
     over 5 % of the prompts don't fit the model's context; RunError("config") for a decoding that a task can't have.
     """
     with _apart(run, tokenizer):
         found = {}
+        ours = tasks_in(Path(run.score.tasks_path)) if run.score.tasks_path else {}
         for each in load_tasks(tasks, run.score.tasks_path):
             apply_decoding(each.task, run.score, run.prompt.max_tokens)
             docs = list(each.task.eval_docs)
-            _check_columns(each, docs)
+            _check_columns(each, docs, whole=each.name in ours)
             chosen = chosen_items(each.name, each.task, run.score.limit)
             asked = docs if chosen is None else [docs[place] for place in chosen[each.name]]
             _check_lengths(each, [_prompt(each, doc) for doc in asked], tokenizer, context)
@@ -60,7 +63,7 @@ def examine(
 
 
 @contextmanager
-def _apart(run: RunSpec, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+def _apart(run: RunSpec, tokenizer: PreTrainedTokenizerBase | None) -> Iterator[None]:
     with (
         own_randomness(run.seed or 0, torch.device("cpu")),
         scoring_prompt(run.prompt.score, tokenizer),
@@ -69,19 +72,34 @@ def _apart(run: RunSpec, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
         yield
 
 
-def _check_columns(loaded: LoadedTask, docs: Sequence[dict[str, Any]]) -> None:
-    """Raises RunError for an item without a column that its task names: lm-eval takes such a name for the text."""
-    for field in ("doc_to_text", "doc_to_target"):
-        named = loaded.task.get_config(field)
-        column = "instruction" if named is prompt else named
-        if not isinstance(column, str) or not column.isidentifier():
-            continue
-        for place, doc in enumerate(docs):
+def _check_columns(loaded: LoadedTask, docs: Sequence[dict[str, Any]], whole: bool) -> None:
+    """Raises RunError for an item without a column that its task names: lm-eval takes such a name for the text.
+
+    whole: also for one that a template puts in as it is, which reads "None" then. That of lm-eval's own tasks stays as
+    lm-eval defines it.
+    """
+    named = [loaded.task.get_config(field) for field in ("doc_to_text", "doc_to_target")]
+    columns = [column for each in named for column in _columns(each, whole)]
+    for place, doc in enumerate(docs):
+        for column in columns:
             if doc.get(column) is None:
-                there = ", ".join(str(name) for name, value in doc.items() if value is not None)
+                there = ", ".join(str(name) for name, value in doc.items() if value is not None) or "nothing"
                 raise RunError(
                     "data", f"{loaded.name} item {place}: no {column}, which the task needs; it has {there}"
                 )
+
+
+def _columns(named: Any, whole: bool) -> list[str]:
+    """The columns that a task can't do without: the one that it names, or those that its template puts in anyway."""
+    if named is prompt:
+        return ["instruction"]
+    if not isinstance(named, str):
+        return []
+    if named.isidentifier() or not whole:
+        return [named] if named.isidentifier() else []
+    parsed = Environment().parse(named)  # noqa: S701 - read, never rendered
+    put_in = (node for part in parsed.body if isinstance(part, Output) for node in part.nodes)
+    return [node.name for node in put_in if isinstance(node, Name)]
 
 
 def _prompt(loaded: LoadedTask, doc: dict[str, Any]) -> str:
@@ -95,9 +113,9 @@ def _prompt(loaded: LoadedTask, doc: dict[str, Any]) -> str:
 
 
 def _check_lengths(
-    loaded: LoadedTask, prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase, context: int | None
+    loaded: LoadedTask, prompts: Sequence[str], tokenizer: PreTrainedTokenizerBase | None, context: int | None
 ) -> None:
-    if context is None:
+    if context is None or tokenizer is None:
         return
     room = context - _answer_length(loaded.task)
     # A token is at least a byte, so that most prompts need no tokenising to be known to fit.

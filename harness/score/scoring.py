@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import time
@@ -16,7 +17,7 @@ from lm_eval.evaluator import evaluate
 
 from harness.catalog.prompts import render
 from harness.catalog.tasks import GENERATIVE
-from harness.errors import RunError
+from harness.errors import RunError, is_out_of_memory
 from harness.score.decided import deciding_rules
 from harness.score.decoding import apply_decoding
 from harness.score.language_model import Emit, ScoredModel, evaluation_mode, own_randomness, same_padding
@@ -32,29 +33,38 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BOOTSTRAP_ITERATIONS = 1000
-Make = Callable[[Emit, Task], Answerer]
+Make = Callable[[Emit, Task, int], Answerer]
+Shrunk = Callable[[int], None]
 Undisturbed = Callable[[], AbstractContextManager[None]]
 
 
 def score(
-    run: RunSpec, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: Sequence[str], *, emit: Emit
+    run: RunSpec,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Sequence[str],
+    *,
+    emit: Emit,
+    shrunk: Shrunk = lambda size: None,
 ) -> Iterator[TaskResult]:
     """Score a model in memory on tasks; each result is yielded before the next task begins.
 
     Names, data, prompt and decoding of all tasks are checked at the call, before anything is generated.
     emit gets {event: task, task, index, of} as each task starts (index from 1) and {event: items, done, total}
-    as its requests are answered. Model, tokenizer and random state are left as they were; lm-eval's prints go to
-    stderr.
-    Raises RunError for what the run itself makes impossible, PrerequisiteError where test data is missing.
+    as its requests are answered. A task whose batches don't fit into memory is asked again in batches of half the
+    size, and so are those after it: shrunk is told of the size, and a result's provenance says in which it was.
+    Model, tokenizer and random state are left as they were; lm-eval's prints go to stderr.
+    Raises RunError for what the run itself makes impossible ("oom" for batches of one), PrerequisiteError where test
+    data is missing.
     """
     _check_prompt(run, tokenizer)
     undisturbed = partial(_undisturbed, run, model, tokenizer)
     loaded = _loaded(run, tasks, undisturbed)
 
-    def make(report: Emit, task: Task) -> ScoredModel:
-        return ScoredModel(model, tokenizer, run.score.batch_size, report, deciding_rules(task))
+    def make(report: Emit, task: Task, batch_size: int) -> ScoredModel:
+        return ScoredModel(model, tokenizer, batch_size, report, deciding_rules(task))
 
-    return _score_all(run, make, loaded, undisturbed, emit)
+    return _score_all(run, make, loaded, undisturbed, emit, shrunk)
 
 
 def score_api(run: RunSpec, api: ApiRef, tasks: Sequence[str], *, emit: Emit) -> Iterator[TaskResult]:
@@ -70,10 +80,10 @@ def score_api(run: RunSpec, api: ApiRef, tasks: Sequence[str], *, emit: Emit) ->
         if each.task.OUTPUT_TYPE != GENERATIVE:
             raise RunError("config", f"{each.name} compares likelihoods, which {api.protocol} does not give")
 
-    def make(report: Emit, task: Task) -> Answerer:
-        return PROTOCOLS[api.protocol](run.model.name, api, run.score.batch_size, run.seed or 0, report)
+    def make(report: Emit, task: Task, batch_size: int) -> Answerer:
+        return PROTOCOLS[api.protocol](run.model.name, api, batch_size, run.seed or 0, report)
 
-    return _score_all(run, make, loaded, undisturbed, emit)
+    return _score_all(run, make, loaded, undisturbed, emit, lambda size: None)
 
 
 def _loaded(run: RunSpec, tasks: Sequence[str], undisturbed: Undisturbed) -> list[LoadedTask]:
@@ -88,16 +98,47 @@ def _loaded(run: RunSpec, tasks: Sequence[str], undisturbed: Undisturbed) -> lis
 
 
 def _score_all(
-    run: RunSpec, make: Make, loaded: Sequence[LoadedTask], undisturbed: Undisturbed, emit: Emit
+    run: RunSpec,
+    make: Make,
+    loaded: Sequence[LoadedTask],
+    undisturbed: Undisturbed,
+    emit: Emit,
+    shrunk: Shrunk,
 ) -> Iterator[TaskResult]:
-    report = _printing_to(sys.stdout, emit)
+    report, size = _printing_to(sys.stdout, emit), run.score.batch_size
     for index, each in enumerate(loaded, start=1):
         emit({"event": "task", "task": each.name, "index": index, "of": len(loaded)})
         started = time.perf_counter()
-        with undisturbed():
-            lm = make(report, each.task)
-            found = _evaluate(lm, each, run)
+        while (answered := _answered(run, make, each, undisturbed, report, size)) is None:
+            size //= 2
+            _give_back_memory()
+            shrunk(size)
+            (each,) = _loaded(run, [each.name], undisturbed)  # lm-eval has changed the one that it used
+        lm, found = answered
         yield task_result(each, found, lm, run.score.store_outputs, time.perf_counter() - started)
+
+
+def _answered(
+    run: RunSpec, make: Make, loaded: LoadedTask, undisturbed: Undisturbed, report: Emit, size: int
+) -> tuple[Answerer, dict[str, Any]] | None:
+    """Who answered a task, and what; None where batches of `size` don't fit into memory but smaller ones might."""
+    try:
+        with undisturbed():
+            lm = make(report, loaded.task, size)
+            return lm, _evaluate(lm, loaded, run)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        if size == 1:
+            raise RunError("oom", f"{loaded.name}: not even single prompts fit into memory: {error}") from error
+        return None
+
+
+def _give_back_memory() -> None:
+    """Frees what an error's frames held until now."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _printing_to(stdout: TextIO, emit: Emit) -> Emit:

@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from datasets.exceptions import DatasetGenerationError
 from jinja2 import UndefinedError
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 
-from harness.errors import RunError, nearest
+from harness.errors import HarnessError, RunError, nearest
 from harness.paths import PACKAGE
 from harness.score.fingerprint import task_content
 
@@ -69,18 +70,32 @@ def _manager_of(name: str, tasks_path: str | None) -> TaskManager:
 def _load(name: str, manager: TaskManager) -> Iterator[LoadedTask]:
     try:
         tasks = manager.load([name])["tasks"]
-    except OSError as error:
-        raise RunError("data", f"{name}: its data can't be read: {error}") from error
+    except (OSError, DatasetGenerationError) as error:
+        raise RunError("data", f"{name}: its data can't be read: {_told(error.__cause__ or error)}") from error
     # lm-eval puts the first item in its template as it loads a task.
     except IndexError as error:
         raise RunError("data", f"{name} has no test items") from error
-    except (UndefinedError, KeyError) as error:
+    except UndefinedError as error:
         raise RunError("data", f"{name}: its first item lacks what the task needs: {error}") from error
+    except KeyError as error:
+        raise RunError("config", f"{name}: no such split, column, metric or filter: {_told(error)}") from error
+    except HarnessError:
+        raise
+    except Exception as error:
+        if isinstance(error.__cause__ or error, StopIteration):  # what `datasets` makes of an empty file
+            raise RunError("data", f"{name} has no test items") from error
+        raise RunError("config", f"{name} can't be loaded: {type(error).__name__}: {_told(error)}") from error
     for task_name, task in tasks.items():
         if task.get_config("num_fewshot") is None:
             task.set_config("num_fewshot", 0)
         task.set_fewshot_seed(FEWSHOT_SEED)
         yield LoadedTask(task_name, task, _content(task_name, task, manager))
+
+
+def _told(error: BaseException) -> str:
+    """An error's message in one line."""
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return " ".join(str(message).split())
 
 
 def _content(name: str, task: Task, manager: TaskManager) -> dict[str, Any]:

@@ -161,6 +161,7 @@ def resolve_score(score: ScoreSpec, tasks_path: str | None, behind_api: bool = F
         batch_size=score.batch_size,
         tasks_path=tasks_path,
         store_outputs=score.store_outputs,
+        merge=score.merge,
     )
 
 

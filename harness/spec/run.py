@@ -194,6 +194,7 @@ class ScoreSettings(Frozen):
     batch_size: Annotated[int, RUNTIME] = 16
     tasks_path: Annotated[str | None, RUNTIME] = None
     store_outputs: Annotated[Literal["wrong", "all", "none"], RUNTIME] = "wrong"
+    merge: Annotated[Literal["auto", "never"], RUNTIME] = "auto"
 
 
 class RunSpec(Frozen):

@@ -243,6 +243,9 @@ class ScoreSpec(Strict):
     store_outputs: Annotated[Literal["wrong", "all", "none"], Field(description="which answers are kept whole")] = (
         "wrong"
     )
+    merge: Annotated[
+        Literal["auto", "never"], Field(description="whether adapters that merge are merged to be scored, in float32")
+    ] = "auto"
 
 
 class ExperimentFile(Strict):

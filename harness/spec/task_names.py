@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.catalog.benchmarks import Benchmark, benchmarks, own_benchmarks
+from harness.catalog.benchmarks import OWN_FILE, Benchmark, benchmarks, own_benchmarks
+from harness.catalog.lm_eval_tasks import lm_eval_index
 from harness.catalog.tasks import Task, suite_of, tasks, tasks_in
 from harness.errors import Problem, SpecError, nearest
 from harness.located import Located, Path_
-
-NAMED = re.compile(r"^(task|group|tag):[ \t]*[\"']?([\w.:/-]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,12 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class _Own:
-    """What a user's folder of task files holds."""
+class Own:
+    """What a user's folder of task files holds; file: where its benchmarks are written, if there are any."""
 
     tasks: dict[str, Task] = field(default_factory=dict)
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    file: Path | None = None
 
 
 def resolve_tasks(located: Located, problems: list[Problem]) -> Asked:
@@ -45,7 +43,7 @@ def resolve_tasks(located: Located, problems: list[Problem]) -> Asked:
     return Asked(found, {task: suite_of(task, own.tasks) for task in found.tasks})
 
 
-def _asked(located: Located, own: _Own, problems: list[Problem]) -> Benchmark:
+def _asked(located: Located, own: Own, problems: list[Problem]) -> Benchmark:
     asked = located.data.get("tasks")
     if isinstance(asked, str):
         return _benchmark(asked, located, own, problems)
@@ -58,7 +56,7 @@ def _asked(located: Located, own: _Own, problems: list[Problem]) -> Benchmark:
     return Benchmark(experiment, experiment, tuple(dict.fromkeys(names)))
 
 
-def _benchmark(asked: str, located: Located, own: _Own, problems: list[Problem]) -> Benchmark:
+def _benchmark(asked: str, located: Located, own: Own, problems: list[Problem]) -> Benchmark:
     known = benchmarks() | own.benchmarks
     if asked in known:
         return known[asked]
@@ -67,27 +65,35 @@ def _benchmark(asked: str, located: Located, own: _Own, problems: list[Problem])
     return Benchmark(asked, asked, ())
 
 
-def _own(located: Located, problems: list[Problem]) -> _Own:
+def _own(located: Located, problems: list[Problem]) -> Own:
     folder = located.data.get("tasks_path")
     if not isinstance(folder, str):
-        return _Own()
+        return Own()
     if not os.path.isdir(folder):
         problems.append(located.problem(("tasks_path",), f"{folder} is no directory"))
-        return _Own()
+        return Own()
     try:
-        own = _Own(tasks_in(Path(folder)))
-        problems += [_taken(task) for name, task in own.tasks.items() if name in tasks()]
-        return replace(own, benchmarks=_own_benchmarks(Path(folder), own, problems))
+        return own_tasks(Path(folder), problems)
     except SpecError as error:
         problems += error.problems
-        return _Own()
+        return Own()
+
+
+def own_tasks(folder: Path, problems: list[Problem]) -> Own:
+    """What a user's folder of task files holds; what is wrong with names there is added to `problems`.
+
+    Raises SpecError for a file that is no YAML.
+    """
+    own = Own(tasks_in(folder), file=folder / OWN_FILE)
+    problems += [_taken(task) for name, task in own.tasks.items() if name in tasks()]
+    return replace(own, benchmarks=_own_benchmarks(folder, own, problems))
 
 
 def _taken(task: Task) -> Problem:
     return Problem(str(task.path), 0, "task", f"{task.name!r} is a task of the harness; choose another name")
 
 
-def _own_benchmarks(folder: Path, own: _Own, problems: list[Problem]) -> dict[str, Benchmark]:
+def _own_benchmarks(folder: Path, own: Own, problems: list[Problem]) -> dict[str, Benchmark]:
     found, located = own_benchmarks(folder, problems)
     for name in found:
         asked = located.data[name]["tasks"]
@@ -97,7 +103,7 @@ def _own_benchmarks(folder: Path, own: _Own, problems: list[Problem]) -> dict[st
     return found
 
 
-def _check_name(name: str, place: Path_, own: _Own, located: Located, problems: list[Problem]) -> None:
+def _check_name(name: str, place: Path_, own: Own, located: Located, problems: list[Problem]) -> None:
     if name in tasks() or name in own.tasks or lm_eval_names().get(name) == "task":
         return
     if name in benchmarks() or name in own.benchmarks:
@@ -112,10 +118,4 @@ def _check_name(name: str, place: Path_, own: _Own, located: Located, problems: 
 @lru_cache
 def lm_eval_names() -> dict[str, str]:
     """What lm-eval's own names mean (`task`, `group` or `tag`), read off its files without importing it."""
-    spec = importlib.util.find_spec("lm_eval")
-    if spec is None or spec.origin is None:
-        return {}
-    files = (Path(spec.origin).parent / "tasks").rglob("*.yaml")
-    texts = [file.read_text(encoding="utf-8", errors="ignore") for file in files]
-    found = [(name, kind) for text in texts for kind, name in NAMED.findall(text)]
-    return dict(found) | {name: kind for name, kind in found if kind == "task"}
+    return {name: named.kind for name, named in lm_eval_index().items()}

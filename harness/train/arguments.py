@@ -29,6 +29,12 @@ def micro_batch(settings: TrainSettings) -> int:
     return next(size for size in range(bound, 0, -1) if settings.batch_size % size == 0)
 
 
+def smaller_micro_batch(settings: TrainSettings, size: int) -> TrainSettings:
+    """The same training in micro-batches of half of `size` at most: as exactly as many rows make a batch as before."""
+    halved = settings.model_copy(update={"micro_batch_size": max(1, size // 2)})
+    return halved.model_copy(update={"micro_batch_size": micro_batch(halved)})
+
+
 def sft_config(
     settings: TrainSettings, *, folder: Path, steps: int, seed: int, device: torch.device, fp16: bool, evaluates: bool,
     keeps_best: bool, gradient_checkpointing: bool,

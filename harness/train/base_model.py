@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -19,6 +20,7 @@ from harness.errors import PrerequisiteError
 from harness.paths import PACKAGE
 from harness.spec.run import ModelRef
 from harness.train.gguf import converted
+from harness.train.lengths import context_of
 
 
 def load_base(ref: ModelRef, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -27,17 +29,55 @@ def load_base(ref: ModelRef, device: torch.device) -> tuple[PreTrainedModel, Pre
     Raises PrerequisiteError for a missing package, weights that can't be fetched, or a tokenizer without an
     end-of-text token.
     """
+    tokenizer = load_tokenizer(ref.name, ref.revision)
     entry = model_entry(ref.name, ref.revision)
     source = {"pretrained_model_name_or_path": _weights(entry), "revision": entry.revision or "main"}
     placed = {} if device.type == "cpu" else {"device_map": {"": device}}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**source)
-        _check_end(tokenizer, entry.name)
         model = AutoModelForCausalLM.from_pretrained(**source, **_precision(entry, ref), **placed)
     except OSError as error:
         raise PrerequisiteError(f"{entry.name} can't be loaded from {entry.location}: {error}") from error
-    _set_padding(model, tokenizer)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.eval(), tokenizer
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """A model's tokenizer; where it has no padding token of its own, it pads with the end-of-text token.
+
+    Raises PrerequisiteError for one that can't be had or is damaged, or that has no end-of-text token.
+    """
+    entry = model_entry(name, revision)
+    folder = _weights(entry)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, revision=entry.revision or "main")
+    except Exception as error:  # whatever a hub brings, or a damaged file makes of the libraries
+        raise PrerequisiteError(
+            f"the tokenizer of {entry.name} can't be loaded from {entry.location}: {_first_line(error)}"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise PrerequisiteError(
+            f"the tokenizer of {entry.name} has no end-of-text token; set eos_token in its directory"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_context(name: str, revision: str | None = None) -> int | None:
+    """The tokens that a model takes at once, by its configuration; None where that doesn't say.
+
+    Raises PrerequisiteError for a configuration that can't be had or is of no known model.
+    """
+    entry = model_entry(name, revision)
+    try:
+        return context_of(AutoConfig.from_pretrained(_weights(entry), revision=entry.revision or "main"))
+    except Exception as error:
+        raise PrerequisiteError(f"the configuration of {entry.name} can't be read: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _weights(entry: ModelEntry) -> str:
@@ -64,16 +104,3 @@ def _precision(entry: ModelEntry, ref: ModelRef) -> dict[str, Any]:
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
     )
     return {"dtype": held, "quantization_config": config}
-
-
-def _check_end(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    if tokenizer.eos_token_id is None:
-        raise PrerequisiteError(f"the tokenizer of {name} has no end-of-text token; set eos_token in its directory")
-
-
-def _set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Padding with the end-of-text token where the tokenizer has none of its own; the model is told too."""
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id

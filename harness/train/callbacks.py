@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import torch
 from torch import nn
+from torch.nn.utils import get_total_norm
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -20,6 +21,9 @@ from harness.errors import RunError
 
 COMPLETE = "COMPLETE"
 """The file that says that a checkpoint is whole. It is written last and lists what must be there."""
+
+LAST_LOSSES = 3
+"""So many of the losses before it a divergence is told with."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -95,7 +99,18 @@ class ProgressCallback(TrainerCallback):
 
 
 class DivergenceCallback(TrainerCallback):
-    """Ends a run whose loss is no longer a finite number."""
+    """Ends a run whose loss or gradient is no longer finite, before such a gradient reaches a weight.
+
+    In float16 the trainer scales the loss, and an infinite gradient only makes it scale less: there, the loss counts.
+    """
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module, **kwargs: Any
+    ) -> None:
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        largest = float(get_total_norm(gradients, math.inf)) if gradients and not args.fp16 else 0.0
+        if not math.isfinite(largest):
+            raise _diverged("the gradient", largest, state.global_step + 1, state)
 
     def on_log(
         self,
@@ -108,8 +123,15 @@ class DivergenceCallback(TrainerCallback):
         for name in ("loss", "eval_loss"):
             value = (logs or {}).get(name, 0.0)
             if not math.isfinite(value):
-                message = f"{name} is {value} at step {state.global_step}; a lower learning rate may help"
-                raise RunError("diverged", message)
+                raise _diverged(name, value, state.global_step, state)
+
+
+def _diverged(what: str, value: float, step: int, state: TrainerState) -> RunError:
+    losses = [line["loss"] for line in state.log_history if math.isfinite(line.get("loss", math.nan))]
+    before = ", ".join(f"{loss:.4g}" for loss in losses[-LAST_LOSSES:]) or "none"
+    return RunError(
+        "diverged", f"{what} is {value} at step {step} (last losses: {before}); a lower learning rate may help"
+    )
 
 
 class StopCallback(TrainerCallback):

@@ -162,8 +162,12 @@ def _texts(row: dict[str, Any], format: str, where: str) -> Iterator[tuple[str, 
 
 def _conversation(messages: Any, where: str) -> tuple[dict[str, str], ...]:
     shaped = isinstance(messages, (list, tuple)) and all(
-        isinstance(message, dict) and {"role", "content"} <= message.keys() for message in messages
+        isinstance(message, dict) and isinstance(message.get("role"), str) and isinstance(message.get("content"), str)
+        for message in messages
     )
     if not shaped or not messages or messages[-1]["role"] != "assistant":
-        raise RunError("data", f"{where}: messages must be a list of {{role, content}} that ends with the assistant's")
+        raise RunError(
+            "data",
+            f"{where}: messages must be a list of {{role, content}}, texts both, that ends with the assistant's",
+        )
     return tuple({"role": message["role"], "content": message["content"]} for message in messages)

@@ -1,16 +1,14 @@
-"""What can be said of training examples before anything is learnt from them."""
+"""How long training examples are, and whether the model can take them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from transformers import PretrainedConfig
 
 from harness.errors import RunError
 from harness.spec.run import TrainSettings
-from harness.train.examples import Example
 
 MOST_TOO_LONG = 0.05
 """A larger share of texts beyond the model's context means that the set-up is wrong."""
@@ -33,25 +31,6 @@ def length_report(lengths: Sequence[int], max_length: int) -> dict[str, float]:
         "max_length": max_length,
         "truncated_percent": 100 * float((counts > max_length).mean()),
     }
-
-
-def flaws(examples: Iterable[Example]) -> dict[str, int]:
-    """`duplicates`: examples that an earlier one equals; `empty_outputs`: those that teach no answer."""
-    seen: set[str] = set()
-    counts = {"duplicates": 0, "empty_outputs": 0}
-    for example in examples:
-        same = json.dumps([example.instruction, example.input, example.output, example.text, example.messages])
-        counts["duplicates"] += same in seen
-        counts["empty_outputs"] += not taught(example).strip()
-        seen.add(same)
-    return counts
-
-
-def taught(example: Example) -> str:
-    """What the model is to answer; of a plain text, all of it."""
-    if example.format == "messages":
-        return str(example.messages[-1]["content"])
-    return example.text if example.format == "text" else example.output
 
 
 def context_of(config: PretrainedConfig) -> int | None:

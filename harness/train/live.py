@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,6 +14,22 @@ from harness.errors import RunError
 from harness.train.fingerprint import fingerprints, joined, weights_fingerprint
 
 PROBE = "Which of these is the correct answer, and why?"
+
+
+Bare = Callable[[], AbstractContextManager[None]]
+
+
+class Merging(Protocol):
+    """An adapter that can be merged into its base's weights for a while (`harness.score.merging.Merge`)."""
+
+    def begin(self) -> bool:
+        """Merges; whether it did."""
+
+    def end(self) -> None:
+        """Gives the base back as it was, whatever has happened since, or nothing."""
+
+    def without(self) -> AbstractContextManager[None]:
+        """Within: the model answers as its bare base."""
 
 
 class Guard:
@@ -23,6 +43,7 @@ class Guard:
     ) -> None:
         self._model, self._tokenizer = model, tokenizer
         self._weights = weights or weights_fingerprint(model)
+        self._bare: Bare | None = None
 
     def prove(self) -> None:
         """Raises RunError("internal") where the model is not sound, not live, or not the one that was trained."""
@@ -31,21 +52,45 @@ class Guard:
 
     def hold(self) -> None:
         """Raises RunError("internal") where a weight has changed, or the adapter is off."""
+        prove_live(self._model, self._tokenizer, self._bare)
+        # last: to ask a merged layer that is switched off unmerges it, by arithmetic
         if weights_fingerprint(self._model) != self._weights:
             raise RunError("internal", "weights changed after the training and before the last score: not recorded")
-        prove_live(self._model, self._tokenizer)
+
+    @contextmanager
+    def merged(self, merging: Merging) -> Iterator[bool]:
+        """Within: the trained model, found unchanged and then merged, is held as it is now; False if it can't be.
+
+        Afterwards, whatever happens, the base has its own weights again and the guard holds what it held before.
+        """
+        self.hold()
+        trained = self._weights
+        try:
+            done = merging.begin()
+            if done:
+                self._weights, self._bare = weights_fingerprint(self._model), merging.without
+                self.hold()
+            yield done
+        finally:
+            merging.end()
+            self._weights, self._bare = trained, None
 
 
-def prove_live(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises RunError("internal") where switching the adapter off changes no logit. No adapter, nothing to prove."""
+def prove_live(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, bare: Bare | None = None
+) -> None:
+    """Raises RunError("internal") where switching the adapter off changes no logit. No adapter, nothing to prove.
+
+    bare: how to switch it off, by default PEFT's way.
+    """
     if not isinstance(model, PeftModel):
         return
     ids = torch.tensor([tokenizer(PROBE)["input_ids"]], device=model.device)
     with torch.no_grad():
         adapted = _logits(model, ids)
-        with model.disable_adapter():
-            bare = _logits(model, ids)
-    if torch.equal(adapted, bare):
+        with (bare or model.disable_adapter)():
+            without = _logits(model, ids)
+    if torch.equal(adapted, without):
         raise RunError("internal", "the adapter changes nothing: the model answers as without it")
 
 

@@ -17,7 +17,7 @@ from harness.train.job import Job
 from harness.train.live import saved_fingerprint
 
 
-def result(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed: str | None) -> TrainResult:
+def outcome(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed: str | None) -> TrainResult:
     """The measurements and the provenance of a training that is done and saved.
 
     saved: the bytes of the weights, if they were; resumed: the checkpoint from which it went on, if it did.

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.spec.run import DataRef, PromptRef, TrainSettings
 from harness.train.examples import draw, read
-from harness.train.lengths import check_context, flaws, length_report, within_context
+from harness.train.flaws import flaws
+from harness.train.lengths import check_context, length_report, within_context
 from harness.train.prefix import check_prefix
 from harness.train.tokens import tokenise
 

@@ -7,7 +7,7 @@ differ, the joined text is tokenised as its authors did, and the prompts that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -83,8 +83,19 @@ def tokenise(
         ids.append(kept)
         labels.append(wanted)
     if examples and not ids:
-        raise RunError("data", f"no example has an answer within max_length {settings.max_length}; raise it")
+        raise _no_answers(settings)
     return Tokenised(Dataset.from_dict({"input_ids": ids, "labels": labels}), counts, tuple(lengths))
+
+
+def check_answers(rows: Iterable[Encoded], settings: TrainSettings) -> None:
+    """Raises RunError("data") where no row keeps a label; takes no more rows than it must."""
+    first = settings.loss_on == "all"
+    if not any(min(len(row.ids), settings.max_length) > max(1, 0 if first else row.prompt) for row in rows):
+        raise _no_answers(settings)
+
+
+def _no_answers(settings: TrainSettings) -> RunError:
+    return RunError("data", f"no example has an answer within max_length {settings.max_length}; raise it")
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: list[str]) -> list[list[int]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from harness.errors import RunError
+from harness.errors import BatchTooLarge, RunError, is_out_of_memory
 from harness.paths import RunPaths
 from harness.spec.run import RunSpec
 from harness.store.records import TrainResult
@@ -29,13 +30,11 @@ from harness.train.callbacks import (
 from harness.train.fingerprint import fingerprints
 from harness.train.job import Job
 from harness.train.lengths import context_of
-from harness.train.outcome import result
+from harness.train.outcome import outcome
 from harness.train.reference import resolve
-from harness.train.rows import prepare
+from harness.train.rows import Rows, prepare
 from harness.train.saving import save_weights
 from harness.train.state import whole_checkpoints
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class Stopped(Exception):
@@ -50,17 +49,22 @@ def train(
     *,
     emit: Emit,
     should_stop: Callable[[], bool],
+    make_rows: Callable[..., Rows] = prepare,
+    keep_checkpoints: bool = False,
 ) -> tuple[TrainResult, PreTrainedModel | PeftModel]:
     """Trains what `run` says on `base`, saves it, and returns the measurements and the model in evaluation mode.
 
     The model wraps `base`: give it to `adapter.detach` once it has been scored. After an exception `base` is
-    detached already. A whole checkpoint of the same training is resumed from, and removed at the end.
-    emit: called with progress events; should_stop: asked after every step.
-    Raises Stopped, and RunError of the kinds config, data, oom, diverged, and internal where training changed nothing.
+    detached already. A whole checkpoint of the same training is resumed from, and removed at the end, unless
+    `keep_checkpoints` leaves that to a caller who has yet to record the training, and where it diverged.
+    emit: called with progress events; should_stop: asked after every step; make_rows: `rows.prepare`, or what keeps
+    its results.
+    Raises Stopped, BatchTooLarge where memory ran out over a batch, and RunError of the kinds config, data, oom,
+    diverged, and internal where training changed nothing.
     """
     if run.data is None or run.train is None or run.seed is None:
         raise RunError("config", f"{run.adapter.method} has nothing to train: data, train and seed are needed")
-    rows = prepare(run.data, run.prompt, run.train, run.seed, tokenizer, context_of(base.config))
+    rows = make_rows(run.data, run.prompt, run.train, run.seed, tokenizer, context_of(base.config))
     steps = total_steps(run.train, len(rows.train))
     size = base.num_parameters()
     model: PreTrainedModel | PeftModel = base
@@ -68,10 +72,15 @@ def train(
         model = attach(base, run.adapter, steps, run.seed)
         count, trainer = measure(model, size), resolve(run.adapter.trainer or "trl:SFTTrainer")
         job = Job(run, paths, run.data, run.train, run.seed, tokenizer, rows, steps, count, trainer, model)
-        return _fit(job, base, emit, should_stop), model
+        result = _fit(job, base, emit, should_stop)
+        if not keep_checkpoints:
+            shutil.rmtree(paths.checkpoints, ignore_errors=True)
+        return result, model
     except BaseException as error:
         detach(base, model)
-        if _is_out_of_memory(error):
+        if isinstance(error, RunError) and error.kind == "diverged":
+            shutil.rmtree(paths.checkpoints, ignore_errors=True)
+        if is_out_of_memory(error):
             raise RunError("oom", f"{error}; a smaller micro_batch_size or gradient_checkpointing may help") from error
         raise
 
@@ -83,7 +92,7 @@ def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], 
     start = _trained_weights(job.model)
     watch = meter.watch(job.model)
     try:
-        with whole_checkpoints(job.model):
+        with whole_checkpoints(job.model), _batches_of(trainer.args.per_device_train_batch_size):
             trainer.train(resume_from_checkpoint=checkpoint)
     finally:
         watch.remove()
@@ -94,8 +103,7 @@ def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], 
     job.model.eval()
     _prove_trained(job.model, start)
     saved = _save(job)
-    shutil.rmtree(job.paths.checkpoints, ignore_errors=True)
-    return result(job, trainer, meter, saved, checkpoint)
+    return outcome(job, trainer, meter, saved, checkpoint)
 
 
 def _resume_point(job: Job, device: torch.device) -> tuple[str | None, Meter]:
@@ -152,6 +160,17 @@ def _make_trainer(job: Job, callbacks: list[TrainerCallback]) -> Trainer:
     return trainer
 
 
+@contextmanager
+def _batches_of(size: int) -> Iterator[None]:
+    """Within: memory that runs out is for want of smaller micro-batches."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise BatchTooLarge(size, error) from error
+        raise
+
+
 def _let_go(trainer: Trainer, model: PreTrainedModel | PeftModel) -> None:
     """Undoes the trainer's mixed precision and frees the optimizer's memory for scoring."""
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -177,9 +196,3 @@ def _save(job: Job) -> int | None:
     if job.run.adapter.trains == "all" and not job.run.keep:
         return None
     return save_weights(job.model, job.tokenizer, job.paths.adapter)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

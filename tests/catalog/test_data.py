@@ -59,6 +59,18 @@ def test_another_file_under_a_known_name_is_refused(folder):
         DataFile(str(path), "0" * 64).check()
 
 
+def test_another_file_than_the_published_one_is_refused_where_only_its_git_id_is_known(folder):
+    (folder / "data").mkdir()
+    path = folder / "data" / "commonsense_170k.json"
+    path.write_text('[{"instruction": "a", "output": "b"}]')
+    (file,) = data_sets()["commonsense_170k"].files
+    assert file.sha256 is None
+    with pytest.raises(
+        PrerequisiteError, match=r"is not the file that the catalog means by .* \(git id .* expected 529e"
+    ):
+        file.check()
+
+
 def test_content_is_that_of_the_copy_at_hand_where_nothing_is_recorded(folder):
     path = folder / "x.json"
     assert DataFile(str(path)).content() is None

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.catalog.download import Content, download
+from harness.catalog.content import Content
+from harness.catalog.download import download
 from harness.catalog.files import git_id_of
 from harness.errors import PrerequisiteError
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.catalog.data import data_sets
 from harness.catalog.files import sha256_of
 from harness.catalog.origins import Origin, origins
 from harness.cli.main import cli
+from harness.errors import PrerequisiteError
 from harness.spec.resolve import resolve_data
 from harness.spec.schema import DataSpec, SourceSpec
 from harness.train.examples import fingerprints, read
@@ -112,7 +114,7 @@ def test_check_tells_a_file_that_is_another(server: FileServer, tmp_path: Path) 
     done = harness("check", "math_10k", "commonsense_170k")
     assert (done.exit_code, done.stdout.splitlines()) == (
         0,
-        [f"ok: math_10k.json ({path})", "1 of 2 files are here, 0 of them wrong"],
+        [f"ok: math_10k.json ({path})", "math_10k: 40 examples", "1 of 2 files are here, 0 of them wrong"],
     )
 
     path.write_bytes(BODY[:-1])
@@ -120,6 +122,87 @@ def test_check_tells_a_file_that_is_another(server: FileServer, tmp_path: Path) 
     assert done.exit_code == 2
     assert json.loads(done.stdout)["passed"] is False
     assert done.stderr.startswith(f"{path} is not the file that the catalog means by math_10k.json (git id ")
+
+
+def test_another_file_under_a_known_name_stops_plan_and_run(server: FileServer, tmp_path: Path) -> None:
+    path = tmp_path / ".harness" / "data" / "math_10k.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps([*ROWS, ROWS[0]]))
+    (tmp_path / "near.yaml").write_text(EXPERIMENT.replace("train: micro}", "train: math_10k}"))
+    told = f"near.yaml:4 data.train: training data: {path} is not the file that the catalog means by math_10k.json"
+    planned = CliRunner().invoke(cli, ["plan", "near.yaml"])
+    assert (planned.exit_code, told in planned.stdout) == (0, True)
+    ran = CliRunner().invoke(cli, ["run", "near.yaml"])
+    assert isinstance(ran.exception, PrerequisiteError)
+    assert str(ran.exception).startswith(told)
+
+    path.write_bytes(BODY)
+    assert told not in CliRunner().invoke(cli, ["plan", "near.yaml"]).stdout
+
+
+def test_check_counts_what_is_amiss_with_training_examples(project: Project) -> None:
+    rows = [*ROWS, ROWS[3], ROWS[3], {"instruction": "Who?", "output": " "}]
+    project.write("mine.json", json.dumps(rows))
+    project.write("mine.yaml", EXPERIMENT.replace("train: micro}", "train: {path: mine.json}}"))
+    line = "mine.yaml: mine.json: 43 examples; 2 repeat an earlier one; 1 without an answer"
+    assert project.harness("data", "check", "mine.yaml").stdout.splitlines() == [line]
+    (found,) = project.json("data", "check", "mine.yaml", "--json")["training"]
+    assert (found["examples"], found["duplicates"], found["empty_outputs"], found["lengths"]) == (43, 2, 1, None)
+
+    project.write("mine.json", json.dumps([*rows, {"question": "Who?"}]))
+    (told,) = project.harness("data", "check", "mine.yaml", exits=2).stderr.splitlines()
+    assert told.startswith("mine.yaml: mine.json: ") and "mine.json row 44: no instruction, output" in told
+
+
+def test_check_counts_tokens_only_where_a_model_is_named(project: Project) -> None:
+    code = (
+        "import sys; from harness.cli.main import cli; cli(['data', 'check', 'micro'], standalone_mode=False); "
+        "print(sorted({'torch', 'transformers', 'datasets'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project.folder, env=project.environment(), capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_tokens_are_those_of_the_experiments_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.catalog.prompts import prompt, render
+    from harness.train.base_model import load_tokenizer
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text(json.dumps([*ROWS, {"instruction": "What? " * 60, "output": "It."}]))
+    (tmp_path / "mine.yaml").write_text(EXPERIMENT.replace("train: micro}", "train: {path: mine.json}}"))
+    (found,) = json.loads(harness("check", "mine.yaml", "--model", "micro-llama", "--json").stdout)["training"]
+
+    tokenizer = load_tokenizer("micro-llama")
+    examples = read(resolve_data(DataSpec(train=SourceSpec(path=str(tmp_path / "mine.json")))))
+    texts = [render(prompt("llm_adapters").train, each.instruction, each.input) for each in examples]
+    sizes = sorted(
+        len(tokenizer.encode(text)) + len(tokenizer.encode(each.output, add_special_tokens=False)) + 1
+        for text, each in zip(texts, examples, strict=True)
+    )
+    assert found["lengths"] == {
+        "mean": pytest.approx(sum(sizes) / 41),
+        "p50": sizes[20],
+        "p95": sizes[38],
+        "max": sizes[40],
+        "max_length": 128,
+        "truncated_percent": pytest.approx(100 / 41),
+    }
+    assert found["prefix"] == {"checked": 20, "mismatched": 0, "first": None}
+    refused = harness("check", "micro", "--model", "micro-llama", "--prompt", "chat")
+    assert (refused.exit_code, "micro: prompt: chat needs a tokenizer with" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--model", "nope"), "'nope' is no catalog name, no directory here and no hub id"),
+        (("--prompt", "alpaca"), "unknown prompt 'alpaca'"),
+    ],
+)
+def test_check_says_what_it_can_not_count_tokens_with(project: Project, arguments: tuple[str, ...], told: str) -> None:
+    assert told in project.harness("data", "check", "micro", *arguments, exits=2).stderr
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(project: Project) -> None:

@@ -59,7 +59,8 @@ def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Pr
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3
-    assert "the same command goes on from here" in said
+    assert "stopping: the step in hand ends" in said
+    assert "the same command goes on from here: harness run line.yaml" in said
     assert statuses(project) == ["complete", "pending", "pending"]
     project.harness("run", "line.yaml")
     assert statuses(project) == ["complete"] * 3
@@ -93,20 +94,37 @@ def test_a_killed_command_loses_nothing_that_was_recorded(project: Project) -> N
     assert statuses(project) == ["complete"] * 3
 
 
-def test_a_worker_that_dies_fails_its_run_only(project: Project) -> None:
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    family = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in family if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_a_worker_that_dies_is_replaced_and_its_run_goes_on_from_its_checkpoint(project: Project) -> None:
     process = begin(project)
-    (worker,) = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
+    (worker,) = workers_of(process)
     worker.kill()
     _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
+    assert process.returncode == 0
     assert "killed by signal 9 (was memory short?); see " in said
-    assert statuses(project) == ["complete", "failed", "complete"]
-    assert "--retry-failed tries again" in project.harness("run", "line.yaml", exits=1).stderr
-    project.harness("run", "line.yaml", "--retry-failed")
+    assert "; tried again" in said
+    assert statuses(project) == ["complete"] * 3
+    assert trained_steps(project)[1][1], "it went on from its checkpoint"
+
+
+def test_a_second_ctrl_c_stops_at_once_leaves_no_orphan_and_the_run_is_taken_over(project: Project) -> None:
+    process = begin(project)
+    workers = workers_of(process)
+    assert workers
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 3
+    assert "a second Ctrl-C stops at once" in said
+    assert "the same command goes on from here: harness run line.yaml" in said
+    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    assert "complete" in statuses(project)
+    project.harness("run", "line.yaml")
     assert statuses(project) == ["complete"] * 3
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from harness import leaderboard, load_experiment, open_store, run
+from harness.cli.main import cli
 from harness.schedule.run import Options
 
 EXPERIMENT = """\
@@ -83,3 +85,61 @@ def test_own_tasks_beside_the_harnesss_have_no_average(folder: Path) -> None:
     (row,) = board["rows"]
     assert (set(row["scores"]), row["average"], row["rank"]) == ({"sums", "micro_likelihood_two_way"}, None, None)
     assert "No average: numbers of different suites (riddles, micro_likelihood) do not compare." in board["notes"]
+
+
+@pytest.fixture
+def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An experiment whose folder has a benchmark, a task of it, and one of no benchmark; the current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_PROFILE", raising=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "sums.yaml").write_text(SUMS % ("gone.jsonl", "mine"))
+    (tmp_path / "mine" / "riddles.yaml").write_text("task: riddles\noutput_type: multiple_choice\n")
+    (tmp_path / "mine" / "benchmarks.yaml").write_text(BENCHMARKS)
+    (tmp_path / "listed.yaml").write_text(EXPERIMENT % ("listed", "mine"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["listed.yaml", "mine"])
+def test_own_tasks_and_benchmarks_are_listed_with_suite_weight_and_file(place: str, listed: Path) -> None:
+    lines = CliRunner().invoke(cli, ["tasks", "list", place]).stdout.splitlines()
+    folder = listed / "mine" if place == "listed.yaml" else Path("mine")
+    assert lines[:3] == [
+        f"mine: Sums and choices ({folder / 'benchmarks.yaml'})",
+        f"  sums (mine, weight 2, {folder / 'sums.yaml'})",
+        "  micro_likelihood_two_way (micro_likelihood, weight 1)",
+    ]
+    assert lines[-2:] == ["in no benchmark:", f"  riddles (own, {folder / 'riddles.yaml'})"]
+    assert "  micro_two_way (micro)" in lines
+
+    found = json.loads(CliRunner().invoke(cli, ["tasks", "list", place, "--json"]).stdout)
+    (sums,) = [task for task in found["tasks"] if task["task"] == "sums"]
+    assert sums == {
+        "task": "sums",
+        "title": "sums",
+        "suite": "mine",
+        "version": "1.0",
+        "output_type": "generate_until",
+        "path": str(folder / "sums.yaml"),
+    }
+    assert found["benchmarks"][0] == {
+        "benchmark": "mine",
+        "title": "Sums and choices",
+        "tasks": ["sums", "micro_likelihood_two_way"],
+        "weights": {"sums": 2.0, "micro_likelihood_two_way": 1.0},
+        "suites": {"sums": "mine", "micro_likelihood_two_way": "micro_likelihood"},
+        "path": str(folder / "benchmarks.yaml"),
+    }
+
+
+def test_without_a_place_only_the_harnesss_own_are_listed(listed: Path) -> None:
+    lines = CliRunner().invoke(cli, ["tasks", "list"]).stdout.splitlines()
+    assert lines[0] == "micro: micro (generated, embedded)"
+    assert not [line for line in lines if "sums" in line or "riddles" in line]
+
+
+def test_what_is_wrong_with_own_tasks_is_told_by_the_list(listed: Path) -> None:
+    (listed / "mine" / "benchmarks.yaml").write_text("mine:\n  tasks: [riddels]\n")
+    done = CliRunner().invoke(cli, ["tasks", "list", "mine"])
+    message = "mine/benchmarks.yaml:2 mine.tasks[0]: unknown task 'riddels', did you mean 'riddles'?"
+    assert (str(done.exception), done.stdout) == (message, "")

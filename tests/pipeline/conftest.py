@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.catalog.origins import origins
 from harness.catalog.tasks import tasks
 from harness.catalog.tasks import tasks as known_tasks
 from harness.paths import RunPaths, home
@@ -53,6 +54,7 @@ def _own_test_data(task: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path.write_text(json.dumps([{"instruction": "1 + 1?", "answer": "2"}]))
     free = dataclasses.replace(known, file=dataclasses.replace(known.file, sha256=None))
     monkeypatch.setitem(tasks(), task, free)
+    monkeypatch.delitem(origins(), known.file.file)
 
 
 class Small:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.errors import PrerequisiteError, RunError, StoreError
+from harness.errors import NotFoundError, PrerequisiteError, RunError, StoreError
 from harness.pipeline import execute as module
 from harness.pipeline.execute import Result, Work, execute
-from harness.store.records import RunState
+from harness.store.claims import ClaimLost
+from harness.store.records import RunState, Score, TaskResult, TrainResult
 
 from .conftest import Small
 
@@ -29,6 +30,9 @@ class Bench:
         self.cleared += 1
 
     def verify(self) -> None:
+        pass
+
+    def blame(self, error: BaseException) -> None:
         pass
 
 
@@ -76,10 +80,9 @@ def test_a_run_that_was_stopped_waits(work: Work, monkeypatch: pytest.MonkeyPatc
     ("error", "kind", "message"),
     [
         (RunError("diverged", "the loss is nan"), "diverged", "the loss is nan"),
-        (PrerequisiteError("x.json is not there"), "config", "x.json is not there"),
+        (NotFoundError("no method x"), "config", "no method x"),
         (MemoryError("no more"), "oom", "MemoryError: no more"),
         (ValueError("odd"), "internal", "ValueError: odd"),
-        (StoreError("the disk is full"), "internal", "the disk is full"),
     ],
 )
 def test_a_failure_is_recorded_with_its_kind(
@@ -89,6 +92,26 @@ def test_a_failure_is_recorded_with_its_kind(
 
     assert execute(work) == Result(work.run.run_id, "failed", kind, message)
     assert (state(work).status, state(work).kind, state(work).error) == ("failed", kind, message)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "halts"),
+    [
+        (PrerequisiteError("x.json is not there"), "x.json is not there", False),
+        (StoreError("x.db: another process holds it"), "x.db: another process holds it", True),
+        (OSError(28, "No space left on device", "x.bin"), "x.bin: the disk is full", True),
+        (OSError(5, "Input/output error", "x.bin"), "x.bin: Input/output error", True),
+    ],
+)
+def test_a_run_that_lacks_something_waits_and_says_what(
+    work: Work, error: Exception, message: str, halts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doing(monkeypatch, failing(error))
+
+    result = execute(work)
+    assert (result.outcome, result.halts) == ("blocked", halts)
+    assert str(result.message).startswith(message)
+    assert (state(work).status, state(work).error) == ("pending", result.message)
 
 
 @pytest.mark.parametrize("error", [None, Stopped(), ValueError("odd")], ids=["finishes", "stops", "fails"])
@@ -113,3 +136,19 @@ def test_an_interrupted_run_is_released(work: Work, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         execute(work)
     assert state(work).status == "pending"
+
+
+def test_what_a_worker_brings_after_it_lost_its_run_is_kept_apart(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = TaskResult("llm_adapters_boolq", "1", "f", (Score("accuracy", 0.5, None, 2),), (), 1.0)
+
+    def lose(work: Work) -> None:
+        assert work.store.claim(work.run.run_id, "heir:2:2", "cpu", state(work)) is not None
+        with pytest.raises(ClaimLost):
+            work.record_training(TrainResult(1.0, 1, 1, None, 1, 100, 1.0))
+        work.record_task(score)
+
+    doing(monkeypatch, lose)
+
+    assert execute(work).outcome == "lost"
+    assert not state(work).trained and not state(work).scored
+    assert [late.task for late in work.store.late_results(work.run.run_id)] == [None, "llm_adapters_boolq"]

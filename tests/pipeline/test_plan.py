@@ -296,3 +296,29 @@ def test_weights_that_can_not_be_trained_are_not_fully_fine_tuned(
     found = planned(small, ("llama3-8b}", f"llama3-8b, {base}}}"), ("method: lora", "method: full"))
     assert found.reason == f"full trains all weights, which it can't in {held}"
     assert planned(small, ("llama3-8b}", f"llama3-8b, {base}}}")).action == "train"
+
+
+@pytest.mark.parametrize(
+    ("task", "decoding", "stops"),
+    [
+        ("gsm8k_cot", "{beams: 4}", "['Q:', '</s>', '<|im_end|>']"),
+        ("mine", "{beams: 4}, batch_size: 2", "['stop']"),
+        ("silent", "{beams: 2}", "['\\n\\n']"),
+        ("mine", "greedy", None),
+        ("mine", "{beams: 4}, batch_size: 1", None),
+        ("boolq", "{beams: 4}", None),
+        ("llm_adapters_boolq", "{beams: 4}", None),
+    ],
+)
+def test_beams_with_a_tasks_stop_strings_in_batches_are_refused(
+    task: str, decoding: str, stops: str | None, small: Small, place: Path
+) -> None:
+    (place / "own").mkdir()
+    (place / "own" / "shared").write_text("generation_kwargs: {until: stop}\n")
+    (place / "own" / "mine.yaml").write_text("include: shared\ntask: mine\n")
+    (place / "own" / "silent.yaml").write_text("task: silent\n")
+    asked = f"tasks: [{task}]\ntasks_path: own\nscore: {{decoding: {decoding}}}"
+    found = planned(small, ("tasks: [llm_adapters_boolq, llm_adapters_piqa]", asked))
+    told = [(obstacle.field, obstacle.message) for obstacle in found.obstacles]
+    message = f"{task}: beams and the task's stop strings {stops} only go together one item at a time; "
+    assert told == ([("score.decoding", f"{message}set score.batch_size: 1 or decoding: greedy")] if stops else [])

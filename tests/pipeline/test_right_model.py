@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -99,16 +104,28 @@ def test_a_model_that_is_not_the_trained_one_is_not_scored_and_is_trained_again(
     assert state_after(retry=True).scored.keys() == {TRUE_FALSE}
 
 
+@torch.no_grad()
+def unmerge(model):
+    """By arithmetic, and too early."""
+    for layer in model.modules():
+        if getattr(layer, "merged_adapters", None):
+            layer.unmerge()
+
+
 @pytest.mark.parametrize(
-    ("method", "fault"),
+    ("method", "merge", "fault"),
     [
-        pytest.param("lora", alter_base, marks=pytest.mark.slow),
-        pytest.param("lora", zero_adapter, marks=pytest.mark.slow),
-        ("lora", switch_off),
-        ("none", alter_any),
+        pytest.param("lora", "never", alter_base, marks=pytest.mark.slow),
+        pytest.param("lora", "never", zero_adapter, marks=pytest.mark.slow),
+        pytest.param("lora", "never", switch_off, marks=pytest.mark.slow),
+        pytest.param("dora", "auto", alter_base, marks=pytest.mark.slow),
+        pytest.param("lora", "auto", zero_adapter, marks=pytest.mark.slow),
+        pytest.param("lora", "auto", unmerge, marks=pytest.mark.slow),
+        ("lora", "auto", switch_off),
+        ("none", "auto", alter_any),
     ],
 )
-def test_what_was_scored_with_another_model_is_not_recorded_and_what_was_before_is(method, fault, monkeypatch):
+def test_what_was_scored_with_another_model_is_not_recorded_and_what_was_before_is(method, merge, fault, monkeypatch):
     score = harness.score.scoring.score
 
     def score_and_fail(run, model, *arguments, **named):
@@ -119,7 +136,7 @@ def test_what_was_scored_with_another_model_is_not_recorded_and_what_was_before_
 
     monkeypatch.setattr(harness.score.scoring, "score", score_and_fail)
 
-    state = state_after(f"tasks=[{TRUE_FALSE}, {BLANK}]", f"adapters=[{{method: {method}}}]")
+    state = state_after(f"tasks=[{TRUE_FALSE}, {BLANK}]", f"adapters=[{{method: {method}}}]", f"score.merge={merge}")
 
     assert (state.status, state.kind) == ("failed", "internal")
     assert state.scored.keys() == {TRUE_FALSE}
@@ -154,3 +171,56 @@ def test_a_changed_base_is_not_taken_for_the_bare_one(monkeypatch):
 
     assert (state.status, state.kind) == ("failed", "internal")
     assert not state.scored
+
+
+METHOD = "adapters=[{{method: {}, {}}}]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "merged"),
+    [
+        ([METHOD.format("dora", "r: 2")], True),
+        pytest.param([METHOD.format("dora", "r: 2"), "score.merge=never"], False, marks=pytest.mark.slow),
+        pytest.param([METHOD.format("dora", "r: 2"), "base.dtype=bfloat16"], False, marks=pytest.mark.slow),
+        pytest.param([METHOD.format("denselora", "r: 2")], False, marks=pytest.mark.slow),
+        pytest.param([METHOD.format("prompt_tuning", "train: {}")], False, marks=pytest.mark.slow),
+        pytest.param(["adapters=[{method: full}]"], False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_score_says_whether_its_adapter_was_merged_and_the_worker_keeps_its_base(changes, merged, monkeypatch):
+    kept = []
+    give_back = Workbench.give_back
+
+    def noticed(bench, model):
+        give_back(bench, model)
+        kept.append(bench._base is not None)
+
+    monkeypatch.setattr(Workbench, "give_back", noticed)
+    state = state_after("base.dtype=float32", *changes)
+
+    assert state.status == "complete", state.error
+    assert recorded() == {TRUE_FALSE: merged}
+    assert kept == ["full" not in changes[0]]
+
+
+def recorded():
+    """For each task that was scored, whether the adapter was merged."""
+    query = "SELECT tasks.name, scorings.provenance FROM scorings JOIN tasks ON tasks.id = scorings.task"
+    with closing(sqlite3.connect("results.db")) as database:
+        return {task: json.loads(provenance)["merged"] for task, provenance in database.execute(query)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_merged_or_not_every_item_is_answered_alike(method):
+    found = []
+    for merge in ("auto", "never"):
+        changes = [METHOD.format(method, "r: 2"), f"score.merge={merge}", "base.dtype=float32", "score.limit=40"]
+        state_after(*changes, "score.store_outputs=all", f"tasks=[{TRUE_FALSE}, {BLANK}]")
+        with open_store("sqlite:///results.db") as store:
+            (record,) = store.runs()
+            found.append([store.samples(record.run_id, task) for task in (TRUE_FALSE, BLANK)])
+        assert recorded() == dict.fromkeys((TRUE_FALSE, BLANK), merge == "auto")
+        Path("results.db").rename(f"{merge}.db")
+    assert all(found[0])
+    assert found[0] == found[1]

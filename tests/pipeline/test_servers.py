@@ -76,6 +76,15 @@ def test_tasks_that_compare_likelihoods_are_refused_by_name(small: Small, place:
     ]
 
 
+def test_lm_evals_own_tasks_that_compare_likelihoods_are_refused_by_name(small: Small) -> None:
+    run = behind(small, f", url: '{LOCAL}'")
+    asked = run.model_copy(update={"tasks": ("boolq", "gsm8k_cot", "mmlu_anatomy")})
+    assert obstacles(asked) == [
+        ("tasks", "boolq compares likelihoods, which openai-chat does not give"),
+        ("tasks", "mmlu_anatomy compares likelihoods, which openai-chat does not give"),
+    ]
+
+
 def test_a_model_elsewhere_trains_nothing_and_its_size_is_unknown(small: Small) -> None:
     run = behind(small)
     assert count([run]) == {run.run_id: Counted(0, None, 0.0)}

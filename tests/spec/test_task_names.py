@@ -66,6 +66,19 @@ def test_a_task_file_with_odd_metadata_is_a_task_without_data_to_check(experimen
 def test_lm_evals_own_tasks_are_known_without_importing_it():
     known = lm_eval_names()
     assert {known[name] for name in ("hellaswag", "arc_easy", "piqa")} == {"task"}
+    assert known["mmlu_anatomy"] == "task", "its file puts the key into quotes"
+    assert known["aclue_poetry_appreciate"] == "task"
+    assert known["tmmluplus_education_(profession_level)"] == "task"
+
+
+@pytest.mark.slow
+def test_every_task_and_group_of_lm_evals_is_known():
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager()
+    known = lm_eval_names()
+    assert {known.get(name) for name in manager.all_subtasks} == {"task"}
+    assert set(manager.all_groups) <= known.keys()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +86,7 @@ def test_lm_evals_own_tasks_are_known_without_importing_it():
     [
         ("mmlu", "'mmlu' is a group of lm-eval's: list its tasks"),
         ("micro", "'micro' is a benchmark: write `tasks: micro`"),
-        ("qqqq/qqqq", "none of 12,"),
+        ("qqqq/qqqq", "none of 14,"),
     ],
 )
 def test_what_stands_for_several_tasks_is_no_task(problems, name, message):

@@ -12,7 +12,8 @@ from harness.errors import RunError
 from harness.paths import RunPaths
 from harness.spec.run import TrainSettings
 from harness.train.examples import Example
-from harness.train.lengths import flaws, length_report
+from harness.train.flaws import flaws
+from harness.train.lengths import length_report
 from harness.train.rows import Rows, prepare
 from harness.train.training import train
 
