@@ -42,6 +42,8 @@ class DenseLoraConfig(PlacementConfig):
 
     - `activation="identity"` is the paper's "Only Matrix": linear, so that it can be merged.
     - `train_encoder_decoder=False` is the paper's "Freeze": E and D keep their random values and only M is trained.
+    - `share_encoder_decoder=False` gives each layer an E and a D of its own, which the paper does not try: what
+      sharing them costs.
 
     Raises:
         ValueError: a value is out of its range, an activation is unknown, or the decoder's activation f can't learn
@@ -68,6 +70,9 @@ class DenseLoraConfig(PlacementConfig):
     train_encoder_decoder: bool = field(
         default=True,
         metadata={"help": "Whether E and D are trained. If not, D starts random, M at zero, and only M is trained."},
+    )
+    share_encoder_decoder: bool = field(
+        default=True, metadata={"help": "Whether the layers of a group have one E and one D, or each layer its own."}
     )
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from torch import nn
 
-from ..placement import PlacedModel
+from ..placement import PlacedModel, uninjected_modules
 from .checks import check_placement
 from .config import DenseLoraConfig
 from .layer import DenseLoraLayer, Linear
@@ -29,11 +29,31 @@ class SharedWeights(nn.Module):
         return self._modules[name]
 
 
-def group_of(module_name: str, module: nn.Module) -> str:
-    """Returns the group of a layer: the last component of its name and its sizes, such as `q_proj_4096x1024`."""
+def group_of(module_name: str, module: nn.Module, shared: bool = True) -> str:
+    """Returns the group of a layer: the last component of its name and its sizes, such as `q_proj_4096x1024`.
+
+    Not shared, a layer is a group of its own, under its whole name: `layers_0_self_attn_q_proj_4096x1024`.
+    """
     base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
     in_features, out_features = _get_in_out_features(base)
-    return f"{module_name.rpartition('.')[2]}_{in_features}x{out_features}"
+    name = module_name.rpartition(".")[2] if shared else module_name.replace(".", "_")
+    return f"{name}_{in_features}x{out_features}"
+
+
+def check_group(module_name: str, module: nn.Module, config: DenseLoraConfig) -> None:
+    """Checks that an adapter belongs to the group that the layer's earlier adapters belong to.
+
+    Raises:
+        ValueError: one of them shares its encoder and decoder with other layers, and the other does not.
+    """
+    if not isinstance(module, DenseLoraLayer):
+        return
+    if module.group != group_of(module_name, module, config.share_encoder_decoder):
+        raise ValueError(
+            f"The module {module_name} has a DenseLoRA adapter with share_encoder_decoder="
+            f"{not config.share_encoder_decoder} already. Adapters of one model must agree in it; load this one on a "
+            "base model of its own."
+        )
 
 
 class DenseLoraModel(PlacedModel):
@@ -42,7 +62,7 @@ class DenseLoraModel(PlacedModel):
     The tuner owns the encoders and decoders (`denselora_encoder.<group>.<adapter>`); the layers refer to them and own
     a `denselora_M.<adapter>` each. So a shared tensor is one parameter with one name, in the model as in a saved
     adapter, and under FSDP it belongs to the unit that holds the tuner: the root.
-    Trainable parameters: r · Σ_groups (in + out) + layers · r².
+    Trainable parameters: r · Σ_groups (in + out) + layers · r². Without sharing, each layer is a group.
     """
 
     uses_shared_state: bool = True
@@ -65,6 +85,7 @@ class DenseLoraModel(PlacedModel):
         Raises:
             NoMatchingPeftModuleError: no module is targeted (a ValueError; it names the linear modules there are).
             TypeError: a targeted module is none that DenseLoRA can adapt. The model is as it was before.
+            ValueError: it shares encoders and decoders, and an earlier adapter does not, or the other way round.
             NotImplementedError: the model is partitioned by DeepSpeed's ZeRO-3.
         """
         check_placement()
@@ -81,6 +102,12 @@ class DenseLoraModel(PlacedModel):
         for weight, requires_grad in found:
             weight.requires_grad_(requires_grad)
 
+    def _prepare_model(self, peft_config: DenseLoraConfig, model: nn.Module) -> None:
+        super()._prepare_model(peft_config, model)
+        for name, module in uninjected_modules(model):
+            if self._check_target_module_exists(peft_config, name):
+                check_group(name, module, peft_config)
+
     def _create_and_replace(
         self,
         peft_config: DenseLoraConfig,
@@ -94,7 +121,7 @@ class DenseLoraModel(PlacedModel):
         if isinstance(target, DenseLoraLayer):
             target.update_layer(adapter_name, peft_config)
             return
-        group = group_of(target_name, target)
+        group = group_of(current_key, target, peft_config.share_encoder_decoder)
         encoder, decoder = self.denselora_encoder.group(group), self.denselora_decoder.group(group)
         layer = Linear(target, adapter_name, peft_config, group, encoder, decoder)
         self._replace_module(parent, target_name, layer, target)

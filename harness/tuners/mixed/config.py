@@ -44,6 +44,7 @@ PART_TYPES: dict[str, tuple[type[PeftConfig], tuple[str, ...]]] = {
             "activation",
             "decoder_activation",
             "train_encoder_decoder",
+            "share_encoder_decoder",
             "init_weights",
         ),
     ),

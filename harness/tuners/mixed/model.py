@@ -11,7 +11,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _maybe_include_all_linear_l
 from torch import nn
 
 from ..denselora import DenseLoraConfig, DenseLoraLayer, DenseLoraModel
-from ..denselora.model import group_of
+from ..denselora.model import check_group, group_of
 from ..placement import check_is_linear, linear_modules, uninjected_modules
 from .config import MixedConfig
 
@@ -75,7 +75,8 @@ def _check_targets(config: MixedConfig, model: nn.Module) -> None:
 
     Raises:
         ValueError: a module belongs to two parts, has an adapter of another method already, two DenseLoRA parts would
-            share one encoder and decoder, or a part has no module.
+            share one encoder and decoder, a DenseLoRA part shares them where an earlier adapter does not or the
+            other way round, or a part has no module.
         TypeError: a DenseLoRA part targets a module that DenseLoRA can't adapt.
     """
     owners: dict[str, int] = {}
@@ -99,7 +100,8 @@ def _check_targets(config: MixedConfig, model: nn.Module) -> None:
         if not is_dense:
             continue
         check_is_linear("DenseLoRA", key, module)
-        group = group_of(key, module)
+        check_group(key, module, config.parts[parts[0]])
+        group = group_of(key, module, config.parts[parts[0]].share_encoder_decoder)
         if owners.setdefault(group, parts[0]) != parts[0]:
             raise ValueError(
                 f"parts[{owners[group]}] and parts[{parts[0]}] are both DenseLoRA on modules of the group {group}, "
