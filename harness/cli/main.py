@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "harness.cli.run:run",
     "status": "harness.cli.status:status",
     "show": "harness.cli.show:show",
+    "compare": "harness.cli.compare:compare",
     "report": "harness.cli.report:report",
     "adapters": "harness.cli.adapters:adapters",
     "tasks": "harness.cli.tasks:tasks",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.report.groups import Matrix, OpenPair
 from harness.report.rows import Row
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Leaderboard:
     was not recorded; server: the host that answers for the model, None where it was loaded; limit: test items a task,
     None for all; data: None where no row was trained; metrics: each task's main metric; accuracies are percentages.
     failures names the failed runs, unfinished counts those that wait or work; others are the settings of the other
-    boards that match; overlap: by task, how much of it stands in the training data (`Store.overlaps`), where measured.
+    boards that match; overlap: by task, how much of it stands in the training data (`Store.overlaps`), where measured;
+    detectable, open_pair, matrix: what the comparisons of the rows say (see `Groups`), None where none were made.
     """
 
     benchmark: str
@@ -45,6 +47,9 @@ class Leaderboard:
     overlap: dict[str, dict[str, Any]] = field(default_factory=dict)
     published: tuple[dict[str, Any], ...] = ()
     others: tuple[dict[str, Any], ...] = ()
+    detectable: float | None = None
+    open_pair: OpenPair | None = None
+    matrix: Matrix | None = None
 
     def setting(self) -> dict[str, Any]:
         """What tells this board from others, as plain JSON values."""
@@ -78,11 +83,14 @@ class Leaderboard:
             "overlap": self.overlap,
             "published": list(self.published),
             "others": list(self.others),
+            "detectable": self.detectable,
+            "open_pair": None if self.open_pair is None else asdict(self.open_pair),
         }
 
     def columns(self) -> list[str]:
         """The names of the columns of `records`."""
-        per_task = [name for task in self.tasks for name in (task, f"{task}_stderr", f"{task}_n")]
+        ends = ("", "_stderr", "_n", "_ci_low", "_ci_high")
+        per_task = [f"{task}{end}" for task in self.tasks for end in ends]
         first = ["rank", "group", "label", "method", "model", "trainable_params", "trainable_percent", "seeds"]
         average = ["average", "average_stderr", "average_ci_low", "average_ci_high"]
         return [*first, *per_task, *average, "train_seconds", "peak_memory_bytes", "tokens", "departures", "run_ids"]
@@ -93,7 +101,8 @@ class Leaderboard:
             plain = row.to_json()
             for task in self.tasks:
                 score = plain["scores"].get(task, {})
-                plain |= {task: score.get("value"), f"{task}_stderr": score.get("stderr"), f"{task}_n": score.get("n")}
+                plain[task] = score.get("value")
+                plain |= {f"{task}_{key}": score.get(key) for key in ("stderr", "n", "ci_low", "ci_high")}
             average = plain["average"] or {}
             plain |= {f"average_{key}": average.get(key) for key in ("stderr", "ci_low", "ci_high")}
             plain |= {"average": average.get("value"), "departures": "; ".join(row.departures)}

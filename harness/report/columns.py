@@ -8,7 +8,7 @@ from enum import Enum
 from harness.catalog.tasks import task_title
 from harness.report.board import Leaderboard
 from harness.report.estimates import bare
-from harness.report.figures import MISSING, count, duration, estimate, memory
+from harness.report.figures import MISSING, count, duration, estimate, interval, memory
 from harness.report.rows import Row
 
 Column = tuple[str, Callable[[Row], str]]
@@ -20,8 +20,8 @@ class Layout(Enum):
     """How much a table shows; the value says what is left out."""
 
     FULL = ""
-    NARROW = "standard errors of tasks"
-    NARROWEST = "standard errors of tasks, percentages and costs of training"
+    NARROW = "standard errors of tasks, intervals"
+    NARROWEST = "standard errors of tasks, intervals, percentages and costs of training"
 
 
 def columns(board: Leaderboard, layout: Layout = Layout.FULL) -> list[Column]:
@@ -31,14 +31,17 @@ def columns(board: Leaderboard, layout: Layout = Layout.FULL) -> list[Column]:
         ("Peak memory", lambda row: memory(row.peak_memory_bytes)),
     ]
     slim = layout is Layout.NARROWEST
+    grouped = any(row.group is not None for row in board.rows)
     return [
         ("#", lambda row: MISSING if row.rank is None else str(row.rank)),
+        *([("Group", lambda row: row.group or MISSING)] if grouped else []),
         (LABEL, lambda row: f"{row.label} †" if row.departures else row.label),
         ("Trainable", lambda row: MISSING if row.trainable_params is None else count(row.trainable_params)),
         *([] if slim else [("%", _percent)]),
         ("Seeds", lambda row: f"{row.seeds}*" if lacks_seeds(board, row) else str(row.seeds)),
         *(_task_column(board, task, errors=layout is Layout.FULL) for task in board.tasks),
         ("Weighted average" if board.weights else "Average", lambda row: estimate(row.average)),
+        *([("95 %", lambda row: interval(row.average))] if layout is Layout.FULL else []),
         *([] if slim else costs),
     ]
 

@@ -1,9 +1,10 @@
 """Numbers with their uncertainty: one task's score, and the average over a benchmark.
 
-Item noise is what another draw of test items would change, seed noise what another training would. All seeds of
-a row answer the same items, so their item noise does not average away: the standard error of k seeds is
-sqrt(mean(se_item²) + s_seed² / k), with s_seed their standard deviation. It errs wide, since the seeds' spread
-already holds a little of the item noise.
+Where the outcomes of all items are recorded, both follow from them (docs/statistics.md). Where they are not, from the
+recorded standard errors: item noise is what another draw of test items would change, seed noise what another training
+would. All seeds of a row answer the same items, so their item noise does not average away: the standard error of k
+seeds is sqrt(mean(se_item²) + s_seed² / k), with s_seed their standard deviation, and an interval is 1.96 of it to
+either side; nothing is compared by it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import math
 import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 PERCENT = frozenset({"accuracy", "acc", "acc_norm", "exact_match", "f1", "extracted", "em", "mc1", "mc2"})
 """Metrics that are shares of one, shown in percent; all others are shown as they are."""
@@ -31,12 +36,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class TaskValue:
-    """A row's score on a task: `n` items, answered by the weights of `seeds` trainings."""
+    """A row's score on a task: `n` items, answered by the weights of `seeds` trainings; with its 95 % interval."""
 
     value: float
     stderr: float | None
     n: int
     seeds: int
+    ci_low: float | None = None
+    ci_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,15 @@ def over_tasks(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estim
         return Estimate(value, None)
     spread = math.sqrt(sum((weight * error) ** 2 for weight, error in zip(weights, errors, strict=True)))
     return Estimate(value, spread / sum(weights))
+
+
+def from_outcomes(tasks: Sequence[ArrayLike], weights: Sequence[float] | None, unit: float) -> Average:
+    """The mean over seeds, items and tasks with its interval, times unit; tasks: outcomes (seeds, items) of each."""
+    from harness.report.statistics.mean import mean_over_seeds
+
+    found = mean_over_seeds(tasks, weights)
+    bounds = (found.stderr, found.ci_low, found.ci_high)
+    return Average(found.value * unit, *(None if bound is None else bound * unit for bound in bounds))
 
 
 def with_interval(estimate: Estimate) -> Average:

@@ -15,6 +15,13 @@ def estimate(found: TaskValue | Average | None, errors: bool = True) -> str:
     return f"{found.value:.2f} ± {found.stderr:.2f}" if errors and found.stderr is not None else f"{found.value:.2f}"
 
 
+def interval(found: Average | None) -> str:
+    """The ends of an average's 95 % interval."""
+    if found is None or found.ci_low is None or found.ci_high is None:
+        return MISSING
+    return f"{found.ci_low:.1f} to {found.ci_high:.1f}"
+
+
 def count(number: int) -> str:
     """A number of parameters in three digits or so."""
     for size, unit in UNITS:

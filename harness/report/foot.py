@@ -18,7 +18,11 @@ def title(board: Leaderboard) -> str:
 
 def foot(board: Leaderboard, others: bool) -> list[str]:
     """What stands below the table; with `others` also the boards that are not shown."""
-    lines = [_protocol(board), "± is one standard error; an average's 95 % interval is ± 1.96 of it.", *board.notes]
+    lines = [
+        protocol(board),
+        "± is one standard error; 95 % is the average's interval (docs/statistics.md).",
+        *board.notes,
+    ]
     lines += [f"† {row.label}: {'; '.join(row.departures)}" for row in board.rows if row.departures]
     if board.data is not None:
         lines.append(overlap_line(board.overlap, board.tasks))
@@ -32,7 +36,8 @@ def foot(board: Leaderboard, others: bool) -> list[str]:
     return lines
 
 
-def _protocol(board: Leaderboard) -> str:
+def protocol(board: Leaderboard) -> str:
+    """What the board's numbers are of: model, training data, prompt, decoding, items."""
     weights = board.dtype if board.quantization == "none" else f"{board.dtype}, {board.quantization}"
     if board.server:
         weights = f"at {board.server}"

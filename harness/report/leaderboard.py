@@ -41,7 +41,7 @@ def leaderboards(
     found = [found for found in selections(candidates(store, wanted)) if model is None or model in _models(found)]
     if model is not None and places and not found:
         _check_name("model", model, {run.model for run in store.runs()})
-    return _with_others([board(selection) for selection in found])
+    return _with_others([board(selection, store) for selection in found])
 
 
 def leaderboard(

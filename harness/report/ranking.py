@@ -10,22 +10,31 @@ from typing import Any
 from harness.catalog.apis import host_of
 from harness.catalog.tasks import task_title
 from harness.report.board import Leaderboard
-from harness.report.estimates import averageable, falls
+from harness.report.claims import evidence_notes
+from harness.report.estimates import averageable, falls, scale
+from harness.report.evidence import Evidence, evidence
+from harness.report.groups import groups
 from harness.report.labels import row_labels
 from harness.report.rows import Row, make_row
 from harness.report.selection import Candidate, Selection, row_key
 from harness.report.versions import TaskVersions, task_versions
+from harness.store.store import Store
 
 UNFINISHED = ("pending", "running")
 
 
-def board(selection: Selection) -> Leaderboard:
-    """The leaderboard of these runs; it does not know of others yet."""
+def board(selection: Selection, store: Store) -> Leaderboard:
+    """The leaderboard of these runs, whose outcomes are in the store; it does not know of others yet."""
     runs = selection.candidates
     latest = max(runs, key=lambda candidate: (candidate.spec.data is not None, candidate.moment))
     tasks, versions = latest.place.tasks, task_versions(runs)
-    metrics = {score.task: score.metric for run in runs for score in versions.main(run).values()}
-    rows = _ranked(_rows(runs, tasks, versions), falls(set(metrics.values())))
+    scored = {run.run.run_id: versions.main(run) for run in runs}
+    metrics = {score.task: score.metric for main in scored.values() for score in main.values()}
+    known = evidence(store, scored, versions, tasks)
+    rows = _ranked(_rows(runs, tasks, versions, known), falls(set(metrics.values())))
+    weights = [latest.place.weights.get(task, 1.0) for task in tasks]
+    found = groups(rows, tasks, weights, known, scale(next(iter(metrics.values()), "")))
+    rows = tuple(replace(row, group=found.letters.get(row.run_ids)) for row in rows)
     failures = tuple(_failure(run) for run in runs if run.run.status == "failed")
     return Leaderboard(
         **_setting(latest),
@@ -36,8 +45,11 @@ def board(selection: Selection) -> Leaderboard:
         failed=len(failures),
         failures=failures,
         unfinished=sum(run.run.status in UNFINISHED for run in runs),
-        notes=tuple(_notes(rows, latest, metrics, versions.outdated(runs))),
+        notes=(*_notes(rows, latest, metrics, versions.outdated(runs)), *evidence_notes(rows, found)),
         overlap=_overlap(runs, tasks),
+        detectable=found.detectable,
+        open_pair=found.open_pair,
+        matrix=found.matrix,
     )
 
 
@@ -60,13 +72,16 @@ def _setting(latest: Candidate) -> dict[str, Any]:
     }
 
 
-def _rows(runs: Sequence[Candidate], tasks: Sequence[str], versions: TaskVersions) -> list[Row]:
-    groups: dict[str, list[Candidate]] = defaultdict(list)
+def _rows(runs: Sequence[Candidate], tasks: Sequence[str], versions: TaskVersions, known: Evidence) -> list[Row]:
+    by_key: dict[str, list[Candidate]] = defaultdict(list)
     for run in runs:
         if versions.main(run):
-            groups[row_key(run)].append(run)
-    labels = row_labels([members[0] for members in groups.values()])
-    return [make_row(label, members, tasks, versions) for label, members in zip(labels, groups.values(), strict=True)]
+            by_key[row_key(run)].append(run)
+    labels = row_labels([members[0] for members in by_key.values()])
+    return [
+        make_row(label, members, tasks, versions, known)
+        for label, members in zip(labels, by_key.values(), strict=True)
+    ]
 
 
 def _ranked(rows: Sequence[Row], ascending: bool) -> tuple[Row, ...]:
@@ -125,7 +140,7 @@ def _seed_note(rows: Sequence[Row]) -> str:
     if any(row.seeds > 1 for row in trained):
         spread = "Ranked by average; ± joins the noise of the items and of the seeds."
         alike = len({row.seed_values for row in trained}) == 1
-        return spread if alike else f"{spread} Rows marked * lack seeds that others have."
+        return spread if alike else f"{spread} Rows marked * lack seeds that others have: compared on common seeds."
     if trained:
         return "Ranked by average; with one seed a row speaks of these trained weights, not of its method."
     return "Ranked by average."

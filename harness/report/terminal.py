@@ -15,6 +15,8 @@ from harness.report.columns import LABEL, Layout, columns
 from harness.report.foot import foot, title
 
 GAP = 2
+UNBOUNDED = 1000
+"""A width that no table of comparisons reaches."""
 SHORTEST_LABEL = 16
 Cells = list[list[str]]
 
@@ -57,6 +59,16 @@ def _text(cells: Cells, width: int) -> str:
     for row in zip(*(values for _, *values in cells), strict=True):
         table.add_row(*row)
     return _printed(table, _needed(widths))
+
+
+def grid(cells: Cells) -> str:
+    """Columns, each with its head first, as wide as they need; the first one is of text."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    for index, ((head, *_), taken) in enumerate(zip(cells, _widths(cells), strict=True)):
+        table.add_column(head, justify="right" if index else "left", width=max(taken, cell_len(head)))
+    for row in zip(*(values for _, *values in cells), strict=True):
+        table.add_row(*row)
+    return _printed(table, UNBOUNDED)
 
 
 def _printed(table: Table, width: int) -> str:

@@ -62,6 +62,8 @@ class Outcomes:
 
     run_id: str
     task: str
+    version: str
+    fingerprint: str
     items: Items
     values: array[float] | array[int]
 

@@ -12,7 +12,7 @@ from harness.store.records import Items, Outcomes, Sample
 from harness.store.registry import CHUNK
 from harness.store.tables import ItemSet, Run, SampleSet, ScoredTask, Scoring
 
-Columns = tuple[str, str, int, bytes]
+Columns = tuple[str, str, str, str, int, bytes]
 
 
 def samples(session: Session, run_id: str, task: str) -> tuple[Sample, ...]:
@@ -50,16 +50,20 @@ def outcomes(session: Session, run_ids: Sequence[str], tasks: Sequence[str] | No
         if tasks is not None:
             query = query.where(ScoredTask.name.in_(tasks))
         found.update(((row[0], row[1]), row) for row in session.execute(query))  # the latest scoring comes last
-    sets = dict(_items(session, sorted({row[2] for row in found.values()})))
-    return tuple(
-        Outcomes(run_id, task, sets[item_set], unpack_outcomes(packed))
-        for run_id, task, item_set, packed in found.values()
-    )
+    sets = dict(_items(session, sorted({row.item_set for row in found.values()})))
+    return tuple(Outcomes(*row[:4], sets[row.item_set], unpack_outcomes(row.outcomes)) for row in found.values())
 
 
 def _outcomes(run_ids: Sequence[str]) -> Select[Columns]:
     return (
-        select(Run.run_id, ScoredTask.name, SampleSet.item_set, SampleSet.outcomes)
+        select(
+            Run.run_id,
+            ScoredTask.name,
+            ScoredTask.version,
+            ScoredTask.fingerprint,
+            SampleSet.item_set,
+            SampleSet.outcomes,
+        )
         .join(Run, Run.id == SampleSet.run)
         .join(ScoredTask, ScoredTask.id == SampleSet.task)
         .join(Scoring, and_(Scoring.run == SampleSet.run, Scoring.task == SampleSet.task))

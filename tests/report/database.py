@@ -19,7 +19,7 @@ from harness.spec.run import (
     SourceRef,
     TrainSettings,
 )
-from harness.store.records import Entry, Score, TaskResult, TrainResult
+from harness.store.records import Entry, Sample, Score, TaskResult, TrainResult
 from harness.store.store import open_store
 
 TASKS = ("micro_two_way", "micro_four_way")
@@ -126,6 +126,28 @@ class Database:
                 found = (Score(metric, value, stderr, n), *extra)
                 measured = {"overlap": overlap[task]} if overlap and task in overlap else {}
                 store.record_task(claim, TaskResult(task, "1.0", fingerprint, found, (), 1.0, measured))
+            store.finish(claim, {})
+
+    def answer(
+        self,
+        run: Asked,
+        answers: Mapping[str, Sequence[float]],
+        *,
+        items: Sequence[int] | None = None,
+        metric: str = "accuracy",
+        fingerprint: str = "f1",
+    ) -> None:
+        """Trains a registered run and scores it with these outcomes of each task's items (default: 0, 1, 2, ...)."""
+        with open_store(self.url) as store:
+            claim = store.claim(run.spec.run_id, "worker", "cpu")
+            assert claim is not None
+            if run.spec.data is not None:
+                store.record_training(claim, run.spec.train_id, TRAINING)
+            for task, outcomes in answers.items():
+                found = Score(metric, sum(outcomes) / len(outcomes), 0.01, len(outcomes))
+                places = range(len(outcomes)) if items is None else items
+                samples = tuple(Sample(i, f"hash{i}", float(y)) for i, y in zip(places, outcomes, strict=True))
+                store.record_task(claim, TaskResult(task, "1.0", fingerprint, (found,), samples, 1.0))
             store.finish(claim, {})
 
     def fail(self, run: Asked, kind: str = "oom", message: str = "out of memory") -> None:

@@ -48,7 +48,9 @@ def test_less_perplexity_ranks_higher_and_is_no_percentage(database: Database, s
 def test_one_seed_shows_percentages_with_the_error_of_the_items(database: Database, store: Store) -> None:
     finished(database, (asked(), 0.6, 0.5))
     row = leaderboard(store).to_json()["rows"][0]
-    assert row["scores"][TASKS[0]] == {"value": pytest.approx(60), "stderr": pytest.approx(2), "n": 200, "seeds": 1}
+    interval = {"ci_low": pytest.approx(60 - 1.96 * 2), "ci_high": pytest.approx(60 + 1.96 * 2)}
+    shown = {"value": pytest.approx(60), "stderr": pytest.approx(2), "n": 200, "seeds": 1}
+    assert row["scores"][TASKS[0]] == shown | interval
     error = math.sqrt(2**2 + 3**2) / 2
     assert row["average"]["value"] == pytest.approx(55)
     assert row["average"]["stderr"] == pytest.approx(error)

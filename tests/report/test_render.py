@@ -125,7 +125,7 @@ def test_rows_with_other_seeds_are_marked(database: Database, store: Store) -> N
         database.complete(run, scores(0.6, 0.5))
     text = render(leaderboards(store), "table")
     assert [line.split()[4] for line in text.splitlines() if "±" in line][:3] == ["1*", "2", "1"]
-    assert "Rows marked * lack seeds that others have." in text
+    assert "Rows marked * lack seeds that others have: compared on common seeds." in text
 
 
 def test_an_unknown_format_and_an_empty_report_say_what_to_do() -> None:

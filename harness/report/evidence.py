@@ -1,0 +1,59 @@
+"""What each run of a board made of each test item: what intervals and comparisons rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.report.versions import TaskVersions
+from harness.store.records import Items, Outcomes, ScoreRecord
+from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOLERANCE = 1e-6
+"""By how much a score may differ from the mean of its outcomes: of a metric that is no mean, nothing is claimed."""
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Outcomes by (run id, task), of the task versions that a board shows and of metrics that are means of them."""
+
+    outcomes: Mapping[Key, Outcomes] = field(default_factory=dict)
+
+    def answers(self, task: str, run_ids: Sequence[str]) -> NDArray | None:
+        """The outcomes (runs, items) of these runs; None where one has none, or other items than the others."""
+        import numpy
+
+        found = [self.outcomes.get((run_id, task)) for run_id in run_ids]
+        if None in found or len({each.items.digest for each in found}) != 1:
+            return None
+        return numpy.stack([numpy.asarray(each.values) for each in found])
+
+    def items(self, task: str, run_id: str) -> Items:
+        """The items that `answers` is over."""
+        return self.outcomes[(run_id, task)].items
+
+
+def evidence(
+    store: Store, scores: Mapping[str, Mapping[str, ScoreRecord]], versions: TaskVersions, tasks: Collection[str]
+) -> Evidence:
+    """The outcomes of runs on these tasks. scores: by run id and task, the main metric's score."""
+    found = {
+        (each.run_id, each.task): each
+        for each in store.outcomes(list(scores), list(tasks))
+        if versions.latest.get(each.task) == (each.version, each.fingerprint)
+        and _is_mean(scores[each.run_id].get(each.task), each)
+    }
+    return Evidence(found)
+
+
+def _is_mean(score: ScoreRecord | None, outcomes: Outcomes) -> bool:
+    """Whether the score is the mean of these outcomes."""
+    if score is None or not outcomes.values:
+        return False
+    return abs(sum(outcomes.values) / len(outcomes.values) - score.value) <= TOLERANCE * max(1.0, abs(score.value))

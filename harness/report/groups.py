@@ -1,0 +1,218 @@
+"""Which rows of a board the evidence can tell apart, what it could have seen, and what would settle the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.report.evidence import Evidence
+from harness.report.rows import Row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.report.statistics.pairs import Pairs
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class OpenPair:
+    """The pair of rows nearest to being told apart, and what would do it were the difference as it is estimated.
+
+    better, worse: labels; difference: in the board's units; p_value: adjusted for all comparisons of the board;
+    more_seeds: on the same items; more_items: of all tasks together, for the same seeds; None where no number would.
+    """
+
+    better: str
+    worse: str
+    difference: float
+    p_value: float
+    more_seeds: int | None
+    more_items: int | None
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What the comparisons of a board's rows say about their averages.
+
+    letters: by row key (`Row.run_ids`); rows that share a letter can't be told apart, rows without one weren't
+    compared: they have one seed, or lack a task; detectable: the smallest true difference of two rows that one
+    comparison at 5 % finds in four of five cases, in the board's units; narrowed: by task, how many items all rows
+    share, where some answered others; matrix: every comparison.
+    """
+
+    letters: dict[tuple[str, ...], str]
+    detectable: float | None
+    open_pair: OpenPair | None
+    narrowed: dict[str, int]
+    matrix: Matrix | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All comparisons of the rows at these places of the ranking (rows, rows): entry [a][b] is about a - b.
+
+    differences and half_widths of 95 % intervals are in the board's units; adjusted: Holm's p-values; wins: items on
+    which a's sum over the common seeds is above b's; NaN (None in JSON) where two rows share under two seeds.
+    """
+
+    rows: tuple[Row, ...]
+    difference: NDArray
+    half_width: NDArray
+    p_value: NDArray
+    adjusted: NDArray
+    wins: NDArray
+    seeds: NDArray
+    items: int
+
+    def pair(self, first: int, second: int) -> dict[str, Any]:
+        """One comparison as plain JSON values; None where it could not be made."""
+        value, half = float(self.difference[first, second]), float(self.half_width[first, second])
+        if value != value:
+            return dict.fromkeys(("difference", "ci_low", "ci_high", "p_value", "adjusted", "wins", "losses", "ties"))
+        wins, losses = int(self.wins[first, second]), int(self.wins[second, first])
+        return {
+            "difference": value,
+            "ci_low": value - half,
+            "ci_high": value + half,
+            "p_value": float(self.p_value[first, second]),
+            "adjusted": float(self.adjusted[first, second]),
+            "wins": wins,
+            "losses": losses,
+            "ties": self.items - wins - losses,
+        }
+
+
+def groups(
+    rows: Sequence[Row], tasks: Sequence[str], weights: Sequence[float], evidence: Evidence, unit: float
+) -> Groups:
+    """Compares all rows that have an average, on the seeds that two have in common and the items that all share.
+
+    rows: by rank; unit: by what outcomes are multiplied to be shown. A row that trains nothing has no seeds: it stands
+    for itself beside every seed of the others.
+    """
+    import numpy
+
+    from harness.report.statistics.holm import holm
+    from harness.report.statistics.letters import letters
+    from harness.report.statistics.pairs import compare_all, wins
+
+    compared = [row for row in rows if row.average is not None and (row.seeds > 1 or not row.seed_values)]
+    seeds = sorted({seed for row in compared for seed in row.seed_values})
+    aligned = _aligned(compared, tasks, seeds, evidence) if len(compared) > 1 and len(seeds) > 1 else None
+    if aligned is None:
+        return Groups({}, None, None, {}, None)
+    tables, present, narrowed = aligned
+    found = compare_all(tables, present, weights, ALPHA)
+    first, second = numpy.triu_indices(len(compared), 1)
+    adjusted = numpy.full(found.p_value.shape, numpy.nan)
+    adjusted[first, second] = adjusted[second, first] = holm(found.p_value[first, second])
+    matrix = Matrix(
+        rows=tuple(compared),
+        difference=found.difference * unit,
+        half_width=found.half_width * unit,
+        p_value=found.p_value,
+        adjusted=adjusted,
+        wins=sum(_wins(table, present, wins) for table in tables),
+        seeds=found.seeds,
+        items=sum(table.shape[2] for table in tables),
+    )
+    displayed = letters(adjusted <= ALPHA)
+    return Groups(
+        letters={row.run_ids: shown for row, shown in zip(compared, displayed, strict=True)},
+        detectable=_detectable(found, unit),
+        open_pair=_open_pair(matrix, found, unit),
+        narrowed=narrowed,
+        matrix=matrix,
+    )
+
+
+Aligned = tuple[list["NDArray"], "NDArray", dict[str, int]]
+
+
+def _aligned(rows: Sequence[Row], tasks: Sequence[str], seeds: Sequence[int], evidence: Evidence) -> Aligned | None:
+    """Each task's outcomes (rows, seeds, items) on common items, who has which seed, and where items are fewer."""
+    import numpy
+
+    present = numpy.array([[not row.seed_values or seed in row.seed_values for seed in seeds] for row in rows])
+    tables, narrowed = [], {}
+    for task in tasks:
+        answers = [evidence.answers(task, row.run_ids) for row in rows]
+        if any(found is None for found in answers):
+            return None
+        keys = [evidence.items(task, row.run_ids[0]) for row in rows]
+        shared = common([list(zip(each.doc_ids, each.hashes, strict=True)) for each in keys], {k.digest for k in keys})
+        if not len(shared[0]):
+            return None
+        if any(len(places) < found.shape[1] for places, found in zip(shared, answers, strict=True)):
+            narrowed[task] = len(shared[0])
+        table = numpy.zeros((len(rows), len(seeds), len(shared[0])), numpy.result_type(*answers))
+        for index, (row, found, places) in enumerate(zip(rows, answers, shared, strict=True)):
+            own = [
+                row.seed_values.index(seed) if row.seed_values else 0
+                for seed, has in zip(seeds, present[index])
+                if has
+            ]
+            table[index, present[index]] = found[own][:, places]
+        tables.append(table)
+    return tables, present, narrowed
+
+
+def common(keys: Sequence[Sequence[tuple[int, str]]], digests: set[str]) -> list[Sequence[int]]:
+    """For each list of items, where those stand that all lists have, in the first one's order."""
+    if len(digests) == 1:
+        return [range(len(keys[0]))] * len(keys)
+    kept = [key for key in keys[0] if all(key in others for others in map(set, keys[1:]))]
+    places = [{key: place for place, key in enumerate(each)} for each in keys]
+    return [[found[key] for key in kept] for found in places]
+
+
+def _wins(table: NDArray, present: NDArray, wins: Any) -> NDArray:
+    """Wins on the seeds that all rows have; where rows differ in seeds, pair by pair on those of the two."""
+    import numpy
+
+    if present.all():
+        return wins(table)
+    found = numpy.zeros((len(table), len(table)), int)
+    for first in range(len(table)):
+        for second in range(first):
+            shared = present[first] & present[second]
+            if shared.any():
+                pair = wins(table[[first, second]][:, shared])
+                found[first, second], found[second, first] = pair[0, 1], pair[1, 0]
+    return found
+
+
+def _detectable(found: Pairs, unit: float) -> float | None:
+    from harness.report.statistics.settling import detectable
+
+    noise = found.typical()
+    value = None if noise is None else detectable(noise) * unit
+    return value if value is not None and 0 < value < float("inf") else None
+
+
+def _open_pair(matrix: Matrix, found: Pairs, unit: float) -> OpenPair | None:
+    """Of the pairs that are not told apart, the one with the smallest p-value."""
+    import numpy
+
+    from harness.report.statistics.settling import settling
+
+    first, second = numpy.triu_indices(len(matrix.rows), 1)
+    left = numpy.where(matrix.adjusted[first, second] > ALPHA, matrix.p_value[first, second], numpy.nan)
+    left = numpy.where(matrix.difference[first, second] == 0, numpy.nan, left)
+    if numpy.isnan(left).all():
+        return None
+    nearest = int(numpy.nanargmin(left))
+    a, b = int(first[nearest]), int(second[nearest])
+    compared = int((~numpy.isnan(matrix.p_value[first, second])).sum())
+    needed = settling(matrix.difference[a, b] / unit, found.noise(a, b), matrix.items, alpha=ALPHA / compared)
+    return OpenPair(
+        better=matrix.rows[a].label,
+        worse=matrix.rows[b].label,
+        difference=float(matrix.difference[a, b]),
+        p_value=float(matrix.adjusted[a, b]),
+        more_seeds=needed.seeds,
+        more_items=needed.items,
+    )
