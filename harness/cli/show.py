@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -16,28 +16,65 @@ SAMPLES = 3
 LOSSES = 12
 
 
+class Count(click.ParamType):
+    """A whole number, or `all`."""
+
+    name = "count"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int | Literal["all"]:
+        """Raises BadParameter for anything else."""
+        if value == "all":
+            return "all"
+        if not str(value).isdigit():
+            self.fail(
+                f"{value!r} is not a whole number; write --samples before other options or give N", param, context
+            )
+        return int(value)
+
+
 @click.command()
 @click.argument("run_id")
 @click.option(
-    "--samples", type=click.IntRange(min=0), default=SAMPLES, show_default=True, help="Wrong answers a task."
+    "--samples",
+    "asked",
+    is_flag=False,
+    flag_value="all",
+    metavar="[N]",
+    type=Count(),
+    help="Only samples, with their prompts: all of them, or N a task.",
 )
+@click.option("--wrong", is_flag=True, help="With --samples: those that are not right.")
+@click.option("--task", metavar="T", help="With --samples: those of this task.")
 @as_json
 @click.pass_obj
-def show(settings: Settings, run_id: str, samples: int, as_json: bool) -> None:
-    """Show one run: specification, provenance, scores, loss curve, attempts, errors, samples.
+def show(
+    settings: Settings, run_id: str, asked: int | Literal["all"] | None, wrong: bool, task: str | None, as_json: bool
+) -> None:
+    """Show one run: specification, provenance, scores, loss curve, attempts, errors, some wrong answers.
 
-    RUN_ID may be shortened as long as it means one run.
+    RUN_ID may be shortened as long as it means one run. Prompts are not stored: --samples makes them again from the
+    task and its data, and says where these have changed.
     """
+    from harness.cli.samples import samples, show_samples, with_questions
     from harness.store.store import open_store
 
+    if asked is None and (wrong or task):
+        raise click.UsageError("--wrong and --task choose among --samples")
+    limit = SAMPLES if asked is None else None if asked == "all" else asked
     with open_store(settings.db, read_only=True) as store:
         record = _find(store, run_id)
         document = _document(store, record)
-        wrong = {task: _wrong(store, record.run_id, task, samples) for task in dict.fromkeys(_tasks(document))}
+        found = samples(store, record, _tasks(document), task, limit, wrong or asked is None)
+    if asked is not None:
+        found = with_questions(record, found)
     if as_json:
-        print_json(document | {"samples": wrong})
+        print_json(document | {"samples": found})
+    elif asked is not None:
+        show_samples(found)
     else:
-        _show(document, wrong)
+        _show(document, found)
 
 
 def _find(store: Store, run_id: str) -> RunRecord:
@@ -92,12 +129,7 @@ def _training(training: Any) -> dict[str, Any]:
 
 
 def _tasks(document: dict[str, Any]) -> list[str]:
-    return [score["task"] for score in document["scores"]]
-
-
-def _wrong(store: Store, run_id: str, task: str, limit: int) -> list[dict[str, Any]]:
-    found = [sample for sample in store.samples(run_id, task) if sample.outcome < 1]
-    return [vars(sample) for sample in found[:limit]]
+    return list(dict.fromkeys(score["task"] for score in document["scores"]))
 
 
 def _show(document: dict[str, Any], wrong: dict[str, list[dict[str, Any]]]) -> None:

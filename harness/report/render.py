@@ -21,7 +21,7 @@ UNBOUNDED = 100_000
 def render(leaderboards: Sequence[Leaderboard], format: str, width: int | None = None) -> str:
     """The boards in one of FORMATS, ending in a line feed.
 
-    Table and markdown show every board, CSV and JSON the first one. A table is at most `width` columns wide: by
+    Table, markdown and LaTeX show every board, CSV and JSON the first one. A table is at most `width` columns wide: by
     default the terminal's, or UNBOUNDED where standard output is none, so that nothing is cut. Raises NotFoundError
     where there is no board, and for an unknown format.
     """
@@ -78,10 +78,17 @@ def _json(boards: Sequence[Leaderboard], _width: int) -> str:
     return json.dumps(boards[0].to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
+def _latex(boards: Sequence[Leaderboard], _width: int) -> str:
+    from harness.report.latex import latex
+
+    return "\n".join(map(latex, boards))
+
+
 FORMATS: dict[str, Callable[[Sequence[Leaderboard], int], str]] = {
     "table": _table,
     "markdown": _markdown,
     "csv": _csv,
     "json": _json,
+    "latex": _latex,
 }
 """The formats that `render` knows."""

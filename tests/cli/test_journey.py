@@ -52,6 +52,35 @@ def test_show_tells_a_run_whole(finished: Project) -> None:
         assert score["stderr"] == pytest.approx(math.sqrt(share * (1 - share) / (score["n"] - 1)))
 
 
+def test_show_puts_what_was_asked_beside_what_was_answered(finished: Project) -> None:
+    run = {run["label"]: run["run_id"] for run in finished.json("status", "--json")["runs"]}["lora"]
+    shown = finished.json("show", run, "--samples", "2", "--json")["samples"]
+    assert {len(rows) for rows in shown.values()} == {2}
+    for row in (row for rows in shown.values() for row in rows):
+        assert row["prompt"].count("### Instruction:") == 1
+        assert row["target"]
+        assert (row["outcome"] == 1) == (row["answer"] == row["target"])
+
+    task = next(iter(shown))
+    wrong = finished.json("show", run, "--samples", "--wrong", "--task", task, "--json")["samples"]
+    assert list(wrong) == [task]
+    assert all(row["outcome"] < 1 for row in wrong[task])
+    text = finished.harness("show", run, "--samples", "1", "--task", task).stdout
+    assert shown[task][0]["prompt"] in text
+    assert f"right: {shown[task][0]['target']}" in text
+
+
+def test_show_refuses_what_chooses_among_no_samples(finished: Project) -> None:
+    run = {run["label"]: run["run_id"] for run in finished.json("status", "--json")["runs"]}["lora"]
+    for arguments, words in (
+        (("--wrong",), "--wrong and --task choose among --samples"),
+        (("--samples", "few"), "'few' is not a whole number"),
+        (("--samples", "--task", "micro_true_fals"), "did you mean 'micro_true_false'?"),
+    ):
+        refused = finished.harness("show", run, *arguments, exits=2)
+        assert words in refused.stderr
+
+
 def test_show_tells_what_was_trained_on_and_how_much_of_the_tests_stands_in_it(finished: Project) -> None:
     runs = {run["label"]: run["run_id"] for run in finished.json("status", "--json")["runs"]}
     shown = finished.json("show", runs["lora"], "--json")

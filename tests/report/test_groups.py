@@ -174,3 +174,24 @@ def test_the_table_shows_letters_and_intervals(database: Database, store: Store)
     for width in (80, 120, 200):
         shown = render([leaderboard(store)], "table", width=width)
         assert max(len(line) for line in shown.splitlines() if "±" in line and "dora" in line) <= width
+
+
+def test_latex_is_a_booktabs_table_with_the_best_group_in_bold(database: Database, store: Store) -> None:
+    raced(database, {"lo_ra & co": 0.6, "dora": 0.6, "vera": 0.3})
+    text = render([leaderboard(store)], "latex")
+    rows = {line.split(" & ")[0]: line for line in text.splitlines() if line.endswith(r"\\")}
+
+    assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
+    assert r"lo\_ra \& co" in text
+    assert r"\textbf" in rows["dora"]
+    assert rows["dora"].endswith(r"\textsuperscript{a} \\")
+    assert r"\textbf" not in rows["vera"]
+    assert rows["vera"].endswith(r"\textsuperscript{b} \\")
+    assert text.count("{") == text.count("}")
+    assert {line.count(" & ") for name, line in rows.items() if "co" not in line} == {4}
+
+
+def test_latex_makes_nothing_bold_where_nothing_is_claimed(database: Database, store: Store) -> None:
+    raced(database, {"lora": 0.6, "dora": 0.4}, seeds=range(1))
+
+    assert r"\textbf" not in render([leaderboard(store)], "latex")
