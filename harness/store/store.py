@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
-from harness.store import claims, queries, registry, results, sample_queries
+from harness.store import check, claims, merge, queries, registry, results, sample_queries
 from harness.store.database import check_schema, engine_for, for_writing, sqlite_file, translated, upgrade
 from harness.store.records import (
     AttemptRecord,
@@ -100,10 +100,10 @@ class Store:
         seen: RunState | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Claim | None:
-        """Takes a run that waits, or the one `seen` running under a worker that is known to be dead.
+        """Takes a run that nobody is at; or the run as it was `seen`, also running under a worker that is dead.
 
         worker: `host:pid:start`; settings: those of no identity with which it is begun (threads, micro-batch, ...).
-        None where somebody else was faster.
+        None where somebody else was faster: one who has taken the run since it was seen, even if it is done by now.
         """
         with self._writing() as session:
             return claims.claim(session, run_id, worker, device, seen, settings)
@@ -208,6 +208,21 @@ class Store:
         """
         with self._session() as session:
             return sample_queries.outcomes(session, run_ids, tasks)
+
+    def findings(self) -> tuple[check.Finding, ...]:
+        """What is wrong with the database: damage, orphans, scores that don't add up. Reads every sample."""
+        with self._session() as session:
+            found = check.findings(session)
+            session.rollback()  # a damaged file can't even commit what was only read
+            return found
+
+    def merge(self, other: Store, keep_ours: bool = False) -> merge.Merged:
+        """Adds what another database has and this one lacks, in one transaction; what is recorded here stays.
+
+        keep_ours: leave out runs of which both have results that differ. Raises MergeConflict for them otherwise.
+        """
+        with other._session() as theirs, self._writing() as ours:
+            return merge.merge(ours, theirs, keep_ours)
 
 
 def open_store(url: str, read_only: bool = False) -> Store:

@@ -1,0 +1,184 @@
+"""Pooling another database's results into ours: identical ones once, missing ones added, conflicting ones named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from harness.errors import StoreError
+from harness.store.merged_tasks import TaskIds
+from harness.store.tables import (
+    Attempt,
+    Experiment,
+    LateResult,
+    Membership,
+    Run,
+    SampleSet,
+    Scoring,
+    Table,
+    TaskScore,
+    Training,
+)
+
+COPIED = ("status", "kind", "error", "finished_at")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What was added, and which runs were left out since both databases have other results of them."""
+
+    experiments: int
+    runs: int
+    trainings: int
+    scores: int
+    conflicts: tuple[str, ...]
+
+
+class MergeConflict(StoreError):
+    """Both databases have results of a run, and they differ."""
+
+
+def merge(ours: Session, theirs: Session, keep_ours: bool) -> Merged:
+    """Adds to `ours` what `theirs` has and ours lacks. What ours has recorded stays as it is.
+
+    A run of theirs that is being worked on there waits here. keep_ours: leave out the runs that conflict. Raises
+    MergeConflict, which names them all, otherwise; nothing is written then.
+    """
+    known = {run.run_id: run for run in ours.scalars(select(Run))}
+    trained = {row.train_id: row for row in ours.scalars(select(Training))}
+    tasks = TaskIds(ours, theirs)
+    conflicts = dict(_conflicts(ours, theirs, known, trained, tasks))
+    if conflicts and not keep_ours:
+        raise MergeConflict("\n".join(conflicts.values()))
+    taken = [run for run in theirs.scalars(select(Run).order_by(Run.id)) if run.run_id not in conflicts]
+    new_runs = [run for run in taken if run.run_id not in known]
+    for run in taken:
+        known[run.run_id] = _run(ours, run, known.get(run.run_id))
+    ours.flush()
+    ids = {run.id: known[run.run_id].id for run in taken}
+    trainings = _trainings(ours, theirs, {run.train_id for run in taken}, trained)
+    scores = _scores(ours, theirs, ids, tasks)
+    _attempts(ours, theirs, ids)
+    _late(ours, theirs, ids)
+    experiments = _experiments(ours, theirs, ids)
+    return Merged(experiments, len(new_runs), trainings, scores, tuple(conflicts.values()))
+
+
+def _conflicts(
+    ours: Session, theirs: Session, known: dict[str, Run], trained: dict[str, Training], tasks: TaskIds
+) -> Iterator[tuple[str, str]]:
+    others = {row.train_id: row for row in theirs.scalars(select(Training))}
+    for run in theirs.scalars(select(Run).order_by(Run.id)):
+        own = known.get(run.run_id)
+        if own is None:
+            continue
+        saved = {_saved(trained.get(own.train_id)), _saved(others.get(run.train_id))} - {None}
+        if len(saved) > 1:
+            yield run.run_id, f"run {run.run_id}: adapter {run.train_id} was trained to other weights there"
+            continue
+        for theirs_task, task in _both_scored(ours, theirs, own, run, tasks):
+            if _result(theirs, run.id, theirs_task) != _result(ours, own.id, task):
+                yield run.run_id, f"run {run.run_id}: {tasks.name(theirs_task)} was answered otherwise there"
+                break
+
+
+def _saved(training: Training | None) -> Any:
+    """The fingerprint of the weights that were saved; None where that isn't known."""
+    return None if training is None else training.provenance.get("saved")
+
+
+def _both_scored(ours: Session, theirs: Session, own: Run, run: Run, tasks: TaskIds) -> Iterator[tuple[int, int]]:
+    """Their and our ids of the tasks of which both have a score."""
+    for scoring in theirs.scalars(select(Scoring).where(Scoring.run == run.id)):
+        task = tasks.known(scoring.task)
+        if task is not None and ours.get(Scoring, (own.id, task)) is not None:
+            yield scoring.task, task
+
+
+def _result(session: Session, run: int, task: int) -> Any:
+    """Everything that a run made of a task, but not how long it took."""
+    scores = session.scalars(select(TaskScore).where(TaskScore.run == run, TaskScore.task == task))
+    samples = session.get(SampleSet, (run, task))
+    packed = None if samples is None else (samples.outcomes, samples.answers, samples.output_tokens)
+    return {(score.metric, score.position, score.value, score.n) for score in scores}, packed
+
+
+def _copy(row: Table, **changes: Any) -> Any:
+    """The same row for another database; its own id is left out."""
+    columns = inspect(type(row)).columns
+    values = {column.key: getattr(row, column.key) for column in columns if column.key != "id"}
+    return type(row)(**{**values, **changes})
+
+
+def _run(ours: Session, run: Run, own: Run | None) -> Run:
+    if own is None:
+        waits = run.status == "running"
+        own = _copy(run, worker=None, stage=None, status="pending" if waits else run.status, heartbeat_at=None)
+        ours.add(own)
+    elif run.status == "complete" and own.status in ("pending", "failed"):
+        for name in COPIED:
+            setattr(own, name, getattr(run, name))
+    return own
+
+
+def _trainings(ours: Session, theirs: Session, wanted: set[str], trained: dict[str, Training]) -> int:
+    rows = [row for row in theirs.scalars(select(Training)) if row.train_id in wanted - trained.keys()]
+    ours.add_all([_copy(row) for row in rows])
+    return len(rows)
+
+
+def _scores(ours: Session, theirs: Session, ids: dict[int, int], tasks: TaskIds) -> int:
+    """The number of (run, task) pairs that were added."""
+    added = 0
+    for run, own in ids.items():
+        for scoring in theirs.scalars(select(Scoring).where(Scoring.run == run)):
+            place = {"run": own, "task": tasks.own(scoring.task)}
+            if ours.get(Scoring, (own, place["task"])) is not None:
+                continue
+            added += 1
+            ours.add(_copy(scoring, **place))
+            scored = select(TaskScore).where(TaskScore.run == run, TaskScore.task == scoring.task)
+            ours.add_all([_copy(row, **place) for row in theirs.scalars(scored)])
+            if (samples := theirs.get(SampleSet, (run, scoring.task))) is not None:
+                ours.add(_copy(samples, item_set=tasks.own_items(samples.item_set), **place))
+    return added
+
+
+def _attempts(ours: Session, theirs: Session, ids: dict[int, int]) -> None:
+    for run, own in ids.items():
+        here = list(ours.scalars(select(Attempt).where(Attempt.run == own)))
+        seen, number = (
+            {(each.worker, each.started_at) for each in here},
+            max((each.number for each in here), default=0),
+        )
+        for attempt in theirs.scalars(select(Attempt).where(Attempt.run == run).order_by(Attempt.number)):
+            if attempt.outcome is not None and (attempt.worker, attempt.started_at) not in seen:
+                number += 1
+                ours.add(_copy(attempt, run=own, number=number))
+
+
+def _late(ours: Session, theirs: Session, ids: dict[int, int]) -> None:
+    for run, own in ids.items():
+        seen = {(r.worker, r.recorded_at) for r in ours.scalars(select(LateResult).where(LateResult.run == own))}
+        for late in theirs.scalars(select(LateResult).where(LateResult.run == run).order_by(LateResult.id)):
+            if (late.worker, late.recorded_at) not in seen:
+                ours.add(_copy(late, run=own))
+
+
+def _experiments(ours: Session, theirs: Session, ids: dict[int, int]) -> int:
+    known = {(row.name, row.profile): row for row in ours.scalars(select(Experiment))}
+    added = 0
+    for experiment in theirs.scalars(select(Experiment).order_by(Experiment.id)):
+        own = known.get((experiment.name, experiment.profile))
+        if own is None:
+            own, added = _copy(experiment), added + 1
+            ours.add(own)
+            ours.flush()
+        for place in theirs.scalars(select(Membership).where(Membership.experiment == experiment.id)):
+            if place.run in ids and ours.get(Membership, (own.id, ids[place.run])) is None:
+                ours.add(_copy(place, experiment=own.id, run=ids[place.run]))
+    return added
