@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -95,3 +96,25 @@ def merge_database(settings: Settings, other: str, keep_ours: bool, as_json: boo
     added = {"run": found.runs, "training": found.trainings, "scored task": found.scores}
     counts = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in added.items())
     click.echo(f"{settings.db}: added {counts} of {url}")
+
+
+@db.command("export")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@as_json
+@click.pass_obj
+def export_database(settings: Settings, folder: Path, as_json: bool) -> None:
+    """Write everything that is recorded as JSON Lines into a folder.
+
+    runs, trainings, places (of runs in experiments), scores, samples, attempts and late_results, one object a line:
+    pandas.read_json(path, lines=True) reads them.
+    """
+    from harness.store.export import export
+    from harness.store.store import open_store
+
+    with open_store(settings.db, read_only=True) as store:
+        counts = export(store, folder)
+    if as_json:
+        print_json(counts)
+        return
+    for kind, count in counts.items():
+        click.echo(f"{folder / kind}.jsonl: {count:,}")
