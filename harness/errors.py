@@ -12,8 +12,9 @@ RunError                    one run failed; recorded with its kind, the other ru
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Literal
 
 FailureKind = Literal["config", "data", "oom", "diverged", "crashed", "timeout", "internal"]
@@ -28,10 +29,31 @@ class Problem:
     field: str
     message: str
 
+    def __post_init__(self) -> None:
+        for name in ("field", "message"):
+            text = getattr(self, name)
+            if len(text) > MOST_TOLD:
+                object.__setattr__(self, name, f"{text[: MOST_TOLD // 2]} … {text[-MOST_TOLD // 2 :]}")
+
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         told = f"{where} {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
-        return " ".join(told.split("\n"))
+        return "".join(character if character.isprintable() else " " for character in told)
+
+
+MOST_TOLD = 1_000
+"""Characters of a message; of a longer one, which quotes a long value, the middle is left out."""
+MOST_PROBLEMS = 200
+"""Nobody mends more mistakes of one kind at a time."""
+AND_MORE = f"and more: only the first {MOST_PROBLEMS} such mistakes are told"
+
+
+def first(problems: Iterable[Problem]) -> list[Problem]:
+    """The first problems of a kind; beyond MOST_PROBLEMS, one more says that there are others."""
+    found = list(islice(problems, MOST_PROBLEMS + 1))
+    if len(found) > MOST_PROBLEMS:
+        found[-1] = replace(found[-1], message=AND_MORE)
+    return found
 
 
 class HarnessError(Exception):
@@ -88,13 +110,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 MOST_NAMES = 60
 """A longer list of what is allowed helps nobody."""
+LONGEST_NAME = 200
+"""Characters; what is longer resembles no name."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The hint that follows an unknown name: the nearest known one, else all that is allowed."""
     allowed = sorted(map(str, known))
     matches = [word for word in allowed if "_" in word and _initials(word) == name]
-    matches = matches or get_close_matches(str(name), allowed, n=1, cutoff=0.6)
+    if not matches and len(str(name)) <= LONGEST_NAME:
+        matches = get_close_matches(str(name), allowed, n=1, cutoff=0.6)
     if matches:
         return f"did you mean {matches[0]!r}?"
     if len(allowed) > MOST_NAMES:

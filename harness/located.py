@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,10 +49,65 @@ def dotted(place: Path_) -> str:
     text = ""
     for part in place:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+    return NO_TEXT.sub("�", text)
 
 
-class _Loader(yaml.SafeLoader):
+MOST_BYTES = 500_000
+"""A longer file is no one's experiment, method or task."""
+MOST_VALUES = 10_000
+"""A document of more (aliases that multiply) is refused."""
+DEEPEST = 100
+"""A document that is nested more deeply is refused."""
+TOO_DEEP = "is nested too deeply, or an alias contains itself"
+LONGEST = 4096
+"""Bits of the longest whole number."""
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Characters that only an escape can bring into a text, and that no path and no UTF-8 file can hold."""
+
+
+class TooLargeError(yaml.MarkedYAMLError):
+    """A document that would take too long to read."""
+
+
+class BoundedLoader(yaml.SafeLoader):
+    """A safe loader that refuses documents which are deep, long, or grow by merge keys, while it reads them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._values = self._depth = self._merged = 0
+        self._merging: set[int] = set()
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As a safe loader's. Raises TooLargeError."""
+        self._values += 1
+        self._depth += 1
+        mark = self.peek_event().start_mark
+        if self._values > 2 * MOST_VALUES:  # keys and values
+            raise TooLargeError(problem=f"holds more than {MOST_VALUES:,} values", problem_mark=mark)
+        if self._depth > DEEPEST:
+            raise TooLargeError(problem=TOO_DEEP, problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """As a safe loader's. Raises TooLargeError where merge keys of merge keys multiply."""
+        self._merging.add(id(node))
+        for key, value in node.value:
+            if key.tag != "tag:yaml.org,2002:merge":
+                continue
+            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(part, yaml.MappingNode) and id(part) not in self._merging:
+                    self.flatten_mapping(part)
+                self._merged += len(part.value)
+        if self._merged > MOST_VALUES:
+            message = f"holds more than {MOST_VALUES:,} values by merge keys"
+            raise TooLargeError(problem=message, problem_mark=node.start_mark)
+        super().flatten_mapping(node)
+        self._merging.discard(id(node))
+
+
+class _Loader(BoundedLoader):
     """YAML 1.2's booleans and numbers: `1e-4` is a float; `no`, `1:30` and `2024-01-01` are texts."""
 
 
@@ -75,10 +131,21 @@ _Loader.add_implicit_resolver(
 )
 
 
-NO_TEXT = re.compile("[\0\ud800-\udfff]")
-"""Characters that only an escape can bring into a text, and that no path and no UTF-8 file can hold."""
-MOST_VALUES = 100_000
-"""A document of more (aliases that multiply) is refused."""
+def read_text(path: Path, name: str) -> str:
+    """A file's text. Raises SpecError for one that is no regular file, is too long, or is no UTF-8 text."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SpecError([Problem(name, 0, "", "is no regular file")])
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise SpecError([Problem(name, 0, "", f"is longer than {MOST_BYTES:,} bytes")])
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise SpecError([Problem(name, 0, "", f"can't be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = _line_at(error.object, error.start)
+        raise SpecError([Problem(name, line, "", "can't be read: is not UTF-8 text")]) from None
 
 
 def read_yaml(path: Path, shown_as: str | None = None) -> Located:
@@ -87,14 +154,7 @@ def read_yaml(path: Path, shown_as: str | None = None) -> Located:
     Raises SpecError for a file that can't be read, is no YAML, repeats a key or holds no mapping.
     """
     name = shown_as or str(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SpecError([Problem(name, 0, "", f"can't be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        line = _line_at(error.object, error.start)
-        raise SpecError([Problem(name, line, "", "can't be read: is not UTF-8 text")]) from None
-    return parse_yaml(text, name)
+    return parse_yaml(read_text(path, name), name)
 
 
 def _line_at(text: str | bytes, position: int) -> int:
@@ -114,20 +174,29 @@ def parse_yaml(text: str, name: str) -> Located:
         reader = _Reader(loader, name)
         data = reader.value(node, ())
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 0
-        raise SpecError([Problem(name, line, "", f"not valid YAML: {error.problem or error.context}")]) from None
+        raise SpecError([yaml_problem(error, name)]) from None
     except yaml.reader.ReaderError as error:
         line = _line_at(text, error.position)
         raise SpecError([Problem(name, line, "", f"not valid YAML: {str(error).splitlines()[0]}")]) from None
-    except RecursionError:
-        raise SpecError([Problem(name, 1, "", "is nested too deeply, or an alias contains itself")]) from None
+    except RecursionError:  # merge keys of merge keys
+        raise SpecError([Problem(name, 1, "", TOO_DEEP)]) from None
     finally:
         if loader is not None:
             loader.dispose()
     if reader.problems:
         raise SpecError(reader.problems)
     return Located(data, reader.marks)
+
+
+def yaml_problem(error: yaml.MarkedYAMLError, name: str) -> Problem:
+    """What a YAML loader stumbled over."""
+    mark = error.problem_mark or error.context_mark
+    kind = "" if isinstance(error, TooLargeError) else "not valid YAML: "
+    return Problem(name, mark.line + 1 if mark else 0, "", f"{kind}{error.problem or error.context}")
+
+
+COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_NO_VALUE = object()
 
 
 class _Reader:
@@ -138,11 +207,16 @@ class _Reader:
         self.marks: dict[Path_, Mark] = {}
         self.problems: list[Problem] = []
         self.checked: set[int] = set()
+        self.scalars: dict[int, Any] = {}
 
     def value(self, node: yaml.Node, place: Path_) -> Any:
         if len(self.marks) > MOST_VALUES:
             raise SpecError([self._problem(node, (), f"holds more than {MOST_VALUES:,} values")])
+        if len(place) > DEEPEST:
+            raise SpecError([self._problem(node, (), TOO_DEEP)])
         self.marks[place] = Mark(self.name, node.start_mark.line + 1)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in COLLECTIONS:
+            self.problems.append(self._problem(node, place, f"has the tag {node.tag!r}: leave it out"))
         if isinstance(node, yaml.MappingNode):
             return dict(self.items(node, place))
         if isinstance(node, yaml.SequenceNode):
@@ -150,12 +224,22 @@ class _Reader:
         return self.scalar(node, place)
 
     def scalar(self, node: yaml.ScalarNode, place: Path_) -> Any:
+        if id(node) not in self.scalars:  # else an alias
+            self.scalars[id(node)] = self._scalar(node, place)
+        return self.scalars[id(node)]
+
+    def _scalar(self, node: yaml.ScalarNode, place: Path_) -> Any:
+        kind = node.tag.rpartition(":")[2]
         try:
             value = self.loader.construct_object(node)
         except (ValueError, LookupError, AttributeError):  # how a constructor stumbles over `!!int x`
-            kind = node.tag.rpartition(":")[2]
+            value = _NO_VALUE
+        if value is _NO_VALUE or (isinstance(value, int) and value.bit_length() > LONGEST):
             message = f"is no {kind}, or too long for one: {node.value[:40]!r}"
             self.problems.append(self._problem(node, place, message))
+            return None
+        if not isinstance(value, (str, int, float, type(None))):
+            self.problems.append(self._problem(node, place, f"is a {kind}, which no field holds: quote it"))
             return None
         if isinstance(value, str) and NO_TEXT.search(value):
             self.problems.append(self._problem(node, place, f"holds a character that no text has, got {value!r}"))

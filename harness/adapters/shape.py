@@ -47,7 +47,7 @@ def shape_problems(located: Located) -> list[Problem]:
             problems.append(located.problem((key,), f"must be a text, got {raw[key]!r}"))
     if not isinstance(raw.get("mergeable"), (bool, type(None))):
         problems.append(located.problem(("mergeable",), f"must be true or false, got {raw['mergeable']!r}"))
-    if (family := raw.get("family")) is not None and family not in FAMILIES:
+    if (family := raw.get("family")) is not None and family not in tuple(FAMILIES):
         problems.append(located.problem(("family",), f"unknown family {family!r}, {nearest(str(family), FAMILIES)}"))
     for part in (_class_problems, _paper_problems, _limit_problems, _loads_problems, _reference_problems):
         problems += part(located)

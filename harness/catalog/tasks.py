@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,7 @@ import yaml
 
 from harness.catalog.data import DataFile
 from harness.errors import Problem, SpecError
+from harness.located import BoundedLoader, read_text, yaml_problem
 from harness.paths import PACKAGE
 
 TASKS_DIR = PACKAGE / "score" / "tasks"
@@ -20,17 +22,21 @@ GENERATIVE = "generate_until"
 Value = TypeVar("Value")
 OWN, LM_EVAL = "own", "lm_eval"
 """The suites of a user's tasks, unless they name another, and of lm-eval's."""
-DEEPEST = 10
-"""So many files are followed from one to the next."""
+MOST_INCLUDED = 50
+"""A task file that includes more, one of another, is refused."""
+MOST_FILES = 20_000
+"""A folder that holds more, such as a home directory, is not searched for tasks."""
 LM_EVALS_STOP = "\n\n"
 """Where a generated answer ends if its task says nothing of that: lm-eval's `fewshot_delimiter`."""
 
 
-class _Plain(yaml.SafeLoader):
+class _Plain(BoundedLoader):
     """Reads a task file without running what it names."""
 
 
-_Plain.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix} {node.value}")
+_Plain.add_multi_constructor(
+    "!", lambda loader, suffix, node: f"!{suffix} {node.value if isinstance(node, yaml.ScalarNode) else ''}"
+)
 
 
 @dataclass(frozen=True)
@@ -51,21 +57,32 @@ class Task:
 
 
 def _task_files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in sorted(_yaml_files(folder)):
         raw = _read(path)
         if isinstance(raw, dict) and isinstance(raw.get("task"), str):
             yield path, raw
 
 
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    """The YAML files below a folder. Raises SpecError for one that holds too much to be a folder of tasks."""
+    seen = 0
+    for parent, folders, names in os.walk(folder):
+        seen += len(folders) + len(names)
+        if seen > MOST_FILES:
+            message = f"holds more than {MOST_FILES:,} files; name the folder of your task files alone"
+            raise SpecError([Problem(str(folder), 0, "", message)])
+        yield from (Path(parent, name) for name in names if name.endswith(".yaml"))
+
+
 def _read(path: Path) -> Any:
+    text = read_text(path, str(path))
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506 - _Plain is a safe loader
+        return yaml.load(text, Loader=_Plain)  # noqa: S506 - _Plain is a safe loader
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, message = mark.line + 1 if mark else 0, f"not valid YAML: {error.problem or error.context}"
-    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
-        line, message = 0, f"can't be read: {str(error).splitlines()[0]}"
-    raise SpecError([Problem(str(path), line, "", message)])
+        problem = yaml_problem(error, str(path))
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        problem = Problem(str(path), 0, "", "can't be read: " + str(error).partition("\n")[0])
+    raise SpecError([problem])
 
 
 def tasks_in(folder: Path) -> dict[str, Task]:
@@ -101,17 +118,28 @@ def _stops(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, named if isinstance(named, list) else [named]))
 
 
-def _given(path: Path, raw: dict[str, Any], key: str, kind: type[Value], depth: int = 0) -> Value | None:
+def _given(path: Path, raw: dict[str, Any], key: str, kind: type[Value]) -> Value | None:
     """A file's own value, else that of a file that it includes; of several, the last one's, as with lm-eval."""
+    return _found(path, raw, key, kind, {})
+
+
+def _found(
+    path: Path, raw: dict[str, Any], key: str, kind: type[Value], known: dict[Path, Value | None]
+) -> Value | None:
+    """As `_given`. known: what each file gave that was looked into before, None while it is being looked into."""
     if isinstance(value := raw.get(key), kind):
         return value
     named = raw.get("include") or []
     files = [path.parent / str(name) for name in (named if isinstance(named, list) else [named])]
-    if gone := [file for file in files if not file.is_file()]:
+    if gone := [file for file in files if not os.path.isfile(file)]:
         raise SpecError([Problem(str(path), 0, "include", f"{file} is not there") for file in gone])
-    contents = [(file, _read(file)) for file in files if depth < DEEPEST]
-    found = [_given(file, content, key, kind, depth + 1) for file, content in contents if isinstance(content, dict)]
-    return next((value for value in reversed(found) if value is not None), None)
+    for file in map(Path.resolve, files):
+        if file not in known:
+            if len(known) >= MOST_INCLUDED:
+                raise SpecError([Problem(str(path), 0, "include", f"leads to more than {MOST_INCLUDED} files")])
+            known[file], content = None, _read(file)
+            known[file] = _found(file, content, key, kind, known) if isinstance(content, dict) else None
+    return next((value for file in reversed(files) if (value := known[file.resolve()]) is not None), None)
 
 
 @lru_cache

@@ -60,7 +60,8 @@ def reading(settings: Settings) -> Iterator[Store | None]:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # as JSON writes the odd bytes of a file's name
 
 
 def dash(value: Any, form: str = "") -> str:

@@ -68,6 +68,7 @@ def run(
     from harness.schedule.progress import progress
     from harness.schedule.run import foreign_bases, selected
     from harness.schedule.run import run as do
+    from harness.store.network import network_warning
 
     experiment = load(settings, spec, profile, changes, limit)
     labels = {point.run.run_id: point.label for point in selected(experiment, only)}
@@ -77,7 +78,8 @@ def run(
     options = Options(executor, workers, runs_per_device, only, retry_failed, fail_fast, timeout)  # type: ignore[arg-type]
     chosen = selected(experiment, only)
     crowded = crowding([point.run for point in chosen], workers or runs_per_device or 1)
-    for warning in [*([crowded] if crowded else []), *foreign_bases(experiment, chosen)]:
+    risks = [warning for warning in (network_warning(settings.db), crowded) if warning]
+    for warning in [*risks, *foreign_bases(experiment, chosen)]:
         click.echo(f"warning: {warning}", err=True)
     with progress(labels, quiet=settings.quiet) as listen:
         outcome = do(experiment, settings.db, options, listen, lambda plan: _begin(settings, experiment, plan))

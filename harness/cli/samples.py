@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.catalog.prompts import CHAT
 from harness.cli.options import dash
 from harness.errors import HarnessError, NotFoundError, nearest
 from harness.spec.run import RunSpec
 from harness.store.records import RunRecord, Sample
 from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 UNKNOWN = "the data no longer hold this item"
 
@@ -41,10 +45,11 @@ def with_questions(record: RunRecord, found: dict[str, list[dict[str, Any]]]) ->
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     run = RunSpec.model_validate(record.spec)
+    tokenizer = _tokenizer(run)
     asked: dict[str, list[dict[str, Any]]] = {}
     for task, rows in found.items():
         try:
-            questions = asked_again(run, task, [Sample(**row) for row in rows])
+            questions = asked_again(run, task, [Sample(**row) for row in rows], tokenizer)
             why = UNKNOWN
         except HarnessError as error:
             questions, why = [None] * len(rows), str(error)
@@ -53,6 +58,15 @@ def with_questions(record: RunRecord, found: dict[str, list[dict[str, Any]]]) ->
             for row, each in zip(rows, questions, strict=True)
         ]
     return asked
+
+
+def _tokenizer(run: RunSpec) -> PreTrainedTokenizerBase | None:
+    """The model's, where prompts are made by its chat template."""
+    if CHAT not in run.prompt.score or run.model.api is not None:
+        return None
+    from harness.train.base_model import load_tokenizer
+
+    return load_tokenizer(run.model.name, run.model.revision)
 
 
 def show_samples(found: dict[str, list[dict[str, Any]]]) -> None:

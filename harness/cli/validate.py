@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from harness.adapters.catalogue import Catalogue, find_methods
 from harness.cli.main import Settings
-from harness.cli.options import as_json, load, print_json
+from harness.cli.options import as_json, print_json
 from harness.errors import Problem, SpecError
 from harness.paths import builtin_dir
 from harness.spec.experiment import ExperimentSpec
@@ -26,8 +27,9 @@ def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as
     """
     problems: list[Problem] = []
     valid: list[str] = []
+    methods = find_methods(settings.adapters)
     for spec in specs:
-        found = _problems(settings, spec, profile)
+        found = _problems(methods, spec, profile)
         problems += found
         valid += [] if found else [spec]
     if as_json:
@@ -40,8 +42,9 @@ def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as
     click.get_current_context().exit(2 if problems else 0)
 
 
-def _problems(settings: Settings, spec: str, profile: str | None) -> list[Problem]:
+def _problems(methods: Catalogue, spec: str, profile: str | None) -> list[Problem]:
     from harness.spec.files import profiles_of
+    from harness.spec.load import load_experiment
 
     try:
         names = [profile] if profile else profiles_of(Path(spec))
@@ -50,7 +53,7 @@ def _problems(settings: Settings, spec: str, profile: str | None) -> list[Proble
     found: dict[Problem, None] = {}
     for name in names:
         try:
-            found.update(dict.fromkeys(_class_problems(load(settings, spec, name))))
+            found.update(dict.fromkeys(_class_problems(load_experiment(spec, name, (), methods))))
         except SpecError as error:
             found.update(dict.fromkeys(error.problems))
     return list(found)

@@ -67,6 +67,11 @@ class Work:
         """Whether to end softly: asked to, or out of time."""
         return self.should_stop() or self.deadline.passed
 
+    def hold(self) -> None:
+        """Raises ClaimLost where the run is another worker's: from now on its files are, too."""
+        if not self.store.beat(self.claim):
+            raise ClaimLost(self.claim)
+
     def note(self, setting: str, value: Any) -> None:
         """Notes on the attempt, and tells, with what the run goes on instead of what was planned."""
         self.store.note(self.claim, {setting: value})
@@ -175,6 +180,8 @@ def _kind(error: Exception) -> str:
 
 
 def _train_and_score(work: Work) -> None:
+    if not _missing(work):  # the worker before died between its last score and its end
+        return
     if work.run.model.api is not None:
         _score_api(work, work.run.model.api)
         return

@@ -88,7 +88,7 @@ def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: 
     ) -> PlannedRun:
         return PlannedRun(run, status, action, reason, missing, blocked_by, state, tuple(found))  # type: ignore[arg-type]
 
-    if not missing:
+    if not missing and not (state and _unended(state)):
         return planned("reuse", "every task has its score")
     if state and state.status == "running" and not is_gone(state):
         return planned("blocked", f"{state.worker} is at it", "worker")
@@ -100,6 +100,11 @@ def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: 
     return planned(action, reason)
 
 
+def _unended(state: RunState) -> bool:
+    """Whether the run's last worker died, or was stopped, before it could say that the run is complete."""
+    return (state.status == "pending" and state.attempts > 0) or (state.status == "running" and is_gone(state))
+
+
 def _work(run: RunSpec, state: RunState | None, trained: bool, missing: tuple[str, ...]) -> tuple[Action, str]:
     changed = outdated(run.tasks, state)
     new = [task for task in missing if task not in changed]
@@ -107,6 +112,8 @@ def _work(run: RunSpec, state: RunState | None, trained: bool, missing: tuple[st
     if changed:
         asked = f"{asked}; " if new else ""
         asked += f"changed since they were scored: {', '.join(changed)}"
+    if not missing:
+        return "score", "every task has its score, but its end is not recorded"
     if run.adapter.trains == "nothing":
         return "score", asked
     if adapter_kept(run, trained):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
+from harness.errors import PrerequisiteError
 from harness.pipeline.plan import adapter_kept
 from harness.spec.run import LoadedRef
 from harness.store.records import TrainResult
@@ -55,12 +56,18 @@ def _existing(work: Work, named: LoadedRef, base: PreTrainedModel, tokenizer: Pr
 
 
 def _kept(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Ready:
+    from safetensors import SafetensorError
+
     from harness.train.adapter import load_adapter
     from harness.train.live import Guard, prove_same
 
     run = work.run
     rmtree(work.paths.checkpoints, ignore_errors=True)  # of a worker that died once the training was recorded
-    model = load_adapter(base, work.paths.adapter, run.adapter)
+    try:
+        model = load_adapter(base, work.paths.adapter, run.adapter)
+    except (SafetensorError, OSError) as error:
+        mended = "remove that folder, and the same command trains it again"
+        raise PrerequisiteError(f"{work.paths.adapter} can't be read ({error}); {mended}") from error
     prove_same(model, work.store.trainings([run.train_id])[run.train_id].provenance.get("saved"))
     guard = Guard(model, tokenizer)
     guard.prove()
@@ -74,7 +81,7 @@ def _trained(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     run = work.run
     work.store.beat(work.claim, "train")
     work.emit({"event": "stage", "stage": "train"})
-    kept = {"make_rows": work.bench.rows.prepare, "keep_checkpoints": True}
+    kept = {"make_rows": work.bench.rows.prepare, "keep_checkpoints": True, "before_saving": work.hold}
     result, model = train(run, work.paths, base, tokenizer, emit=work.emit, should_stop=work.ends, **kept)
     guard = Guard(model, tokenizer, result.provenance["weights"])
     guard.prove()

@@ -27,19 +27,14 @@ def leaderboards(
     Each names the other ones in `others`. With `run_ids` boards hold these runs alone. Raises NotFoundError for an
     experiment, benchmark or model that the database doesn't know.
     """
-    places = store.memberships()
-    if places:
-        _check_name("experiment", experiment, {place.experiment for place in places})
-        _check_name("benchmark", benchmark, {place.benchmark for place in places})
-    wanted = [
-        place
-        for place in places
-        if experiment in (None, place.experiment)
-        and benchmark in (None, place.benchmark)
-        and (run_ids is None or place.run_id in run_ids)
-    ]
+    known = store.benchmarks()
+    if known:
+        _check_name("experiment", experiment, {name for name, _ in known})
+        _check_name("benchmark", benchmark, {name for _, name in known})
+    places = store.memberships(experiment, None if run_ids is None else list(run_ids))
+    wanted = [place for place in places if benchmark in (None, place.benchmark)]
     found = [found for found in selections(candidates(store, wanted)) if model is None or model in _models(found)]
-    if model is not None and places and not found:
+    if model is not None and known and not found:
         _check_name("model", model, {run.model for run in store.runs()})
     return _with_others([board(selection, store) for selection in found])
 

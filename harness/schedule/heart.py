@@ -8,17 +8,22 @@ from multiprocessing import parent_process
 
 from harness.errors import StoreError
 from harness.pipeline.workers import BEAT_SECONDS
+from harness.store.claims import ClaimLost
 from harness.store.records import Claim
 from harness.store.store import Store
 
 
 @dataclass
 class Heart:
-    """Beats for the claimed run in a thread of its own, and notices when the claim or the parent is lost."""
+    """Beats for the claimed run in a thread of its own, and notices when the claim or the parent is lost.
+
+    orphaned: set once the parent is gone; lost: whether the claim is.
+    """
 
     store: Store
-    stop: threading.Event
+    orphaned: threading.Event
     claim: Claim | None = None
+    lost: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -29,8 +34,13 @@ class Heart:
     def hold(self, claim: Claim | None) -> None:
         """Beats for this claim from now on, or for none; what befell another one no longer counts."""
         with self.lock:
-            self.claim = claim
-            self.stop.clear()
+            self.claim, self.lost = claim, False
+            self.orphaned.clear()
+
+    def check(self) -> None:
+        """Raises ClaimLost where the claim was found to be lost."""
+        if self.lost and self.claim is not None:
+            raise ClaimLost(self.claim)
 
     def _holds(self, claim: Claim) -> bool:
         """Whether the claim is still ours; a database that can't be asked just now says nothing."""
@@ -43,12 +53,12 @@ class Heart:
         while True:
             parent = parent_process()
             if parent is not None and not parent.is_alive():
-                self.stop.set()
+                self.orphaned.set()
             with self.lock:
                 claim = self.claim
             if claim is not None and not self._holds(claim):
                 with self.lock:
                     if self.claim is claim:  # else it ended meanwhile, and the next one is another's business
-                        self.stop.set()
+                        self.lost = True
             if self.done.wait(BEAT_SECONDS):
                 return

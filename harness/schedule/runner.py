@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from harness.errors import RunError, StoreError
 from harness.pipeline.deadline import Deadline
+from harness.pipeline.due import due
 from harness.pipeline.execute import Result, Work, execute
 from harness.pipeline.prerequisites import Obstacle
 from harness.pipeline.workers import is_gone, worker_name
@@ -36,8 +37,8 @@ class Runner:
 
     def __init__(self, store: Store, asker: Asker, machine: Machine, stop: Stop, timeout: float | None = None) -> None:
         self.store, self.asker, self.machine, self.stop, self.timeout = store, asker, machine, stop, timeout
-        self._lost = threading.Event()
-        self._heart = Heart(store, self._lost)
+        self._orphaned = threading.Event()
+        self._heart = Heart(store, self._orphaned)
         self._heart.start()
         self._bench: Any = None
 
@@ -88,8 +89,11 @@ class Runner:
 
     def _claimed(self, run: RunSpec, bench: Any, send: Send) -> Result:
         state = self.store.states([run.run_id])[run.run_id]
-        dead = state if state.status == "running" and is_gone(state) else None
-        claim = self.store.claim(run.run_id, worker_name(), str(bench.device), dead, self._settings(run))
+        if state.status == "complete" and not due(run.tasks, state):
+            return Result(run.run_id, "complete", message="another worker did it")
+        taken = state.status == "running" and not is_gone(state)
+        settings = self._settings(run)
+        claim = None if taken else self.store.claim(run.run_id, worker_name(), str(bench.device), state, settings)
         if claim is None:
             return Result(run.run_id, "lost", message="another worker took it first")
         send(("claimed", claim))
@@ -114,7 +118,9 @@ class Runner:
         return settings | {"micro_batch_size": micro_batch(run.train)}
 
     def _stopped(self) -> bool:
-        return self.stop.is_set() or self._lost.is_set()
+        """Whether to end softly. Raises ClaimLost where the run is another's: it may not get a checkpoint from us."""
+        self._heart.check()
+        return self.stop.is_set() or self._orphaned.is_set()
 
     @contextmanager
     def _computing(self, run: RunSpec) -> Iterator[Any]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm_eval.utils import handle_non_serializable, hash_string
+from transformers import PreTrainedTokenizerBase
 
-from harness.catalog.prompts import CHAT
 from harness.score.prompting import scoring_prompt
 from harness.score.task_index import LoadedTask, load_tasks
 from harness.spec.run import RunSpec
@@ -26,17 +26,15 @@ class Question:
     target: str
 
 
-def asked_again(run: RunSpec, task: str, samples: Sequence[Sample]) -> list[Question | None]:
+def asked_again(
+    run: RunSpec, task: str, samples: Sequence[Sample], tokenizer: PreTrainedTokenizerBase | None
+) -> list[Question | None]:
     """Of each sample its question; None where the task's data no longer hold the item that was answered.
 
-    The prompt stands as the template gives it, before a chat API puts it into its messages. Raises RunError and
-    PrerequisiteError where the task or its data are not to be had.
+    tokenizer: the model's, needed where the template is its chat template. The prompt stands as the template gives it,
+    before a chat API puts it into its messages. Raises RunError and PrerequisiteError where the task or its data are
+    not to be had.
     """
-    tokenizer = None
-    if CHAT in run.prompt.score and run.model.api is None:
-        from harness.train.base_model import load_tokenizer
-
-        tokenizer = load_tokenizer(run.model.name, run.model.revision)
     with scoring_prompt(run.prompt.score, tokenizer), redirect_stdout(sys.stderr):
         (loaded,) = load_tasks([task], run.score.tasks_path)
         docs = list(loaded.task.eval_docs)

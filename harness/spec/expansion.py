@@ -18,7 +18,7 @@ from harness.spec.entries import parts_of
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.fields import IDENTITY
 from harness.spec.identity import field_class, identified
-from harness.spec.matrix import Assignment, assignments_of, excluded
+from harness.spec.matrix import Assignment, assignments_of, count_assignments, excluded
 from harness.spec.merge import merge
 from harness.spec.problems import problems_of
 from harness.spec.resolve import (
@@ -35,6 +35,10 @@ from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
 
 Spec = TypeVar("Spec", bound=BaseModel)
 Found = TypeVar("Found")
+
+
+MOST_POINTS = 100_000
+"""An experiment of more runs is refused, before any of them is made."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,23 @@ class Expansion:
         self._known: dict[Any, Any] = {}
 
     def points(self) -> Iterator[Point]:
-        """Every point that can be: by matrix value, then adapter, then seed."""
+        """Every point that can be: by matrix value, then adapter, then seed; none where they are too many."""
+        if self._too_many():
+            return
         for assignment in assignments_of(self.experiment.file.matrix):
             settings = self._settings(assignment)
             for index, entry in enumerate(self.experiment.file.adapters) if settings else ():
                 yield from self._seeded(settings, self._assigned(entry, assignment), index, assignment)
+
+    def _too_many(self) -> bool:
+        file = self.experiment.file
+        adapters, seeds = len(file.adapters), len(file.seeds)
+        count = count_assignments(file.matrix) * adapters * seeds
+        if count > MOST_POINTS:
+            of = f"{count // (adapters * seeds):,} (matrix) × {adapters} (adapters) × {seeds} (seeds)"
+            place = ("matrix",) if file.matrix else ("seeds",) if seeds > adapters else ("adapters",)
+            self._problem(place, f"must make at most {MOST_POINTS:,} runs, got {of}")
+        return count > MOST_POINTS
 
     def _settings(self, assignment: Assignment) -> _Settings | None:
         """The experiment's settings under an assignment; None where one of its values is wrong."""
@@ -147,9 +163,14 @@ class Expansion:
     ) -> Iterator[Point]:
         template = self._template(settings, entry, index, assignment)
         for seed in self.experiment.file.seeds if template else ():
-            facts = _facts(settings, template.run, entry, seed, assignment)
-            if not excluded(facts, self.experiment.file.matrix):
+            if not self._excluded(settings, template.run, entry, seed, assignment):
                 yield replace(template, run=_identified(template.run, seed))
+
+    def _excluded(
+        self, settings: _Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
+    ) -> bool:
+        rules = self.experiment.file.matrix.get("exclude")
+        return bool(rules) and excluded(_facts(settings, run, entry, seed, assignment), rules)
 
     def _template(
         self, settings: _Settings, entry: dict[str, Any], index: int, assignment: Assignment

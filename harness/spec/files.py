@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from harness.spec.relative import make_absolute
 
 PAPER = "paper"
 """The profile that a file is as it stands."""
+MOST_FILES = 100
+"""A file that extends more, one of another, is refused."""
+MOST_PROFILES = 50
+"""Scales at which a question can be asked."""
 
 
 def find_experiment(path: Path) -> Path:
@@ -25,22 +31,38 @@ def find_experiment(path: Path) -> Path:
     for candidate in (path, builtin / path.name, builtin / f"{path.name}.yaml"):
         if os.path.isfile(candidate) and (candidate == path or path.parent in (Path(), Path("experiments"))):
             return candidate
+    if os.path.lexists(path):
+        raise SpecError([Problem(str(path), 0, "", "is no regular file")])
     names = [found.name for folder in (path.parent, builtin) for found in folder.glob("*.yaml")]
     raise SpecError([Problem(str(path), 0, "", f"no such experiment, {nearest(path.name, names)}")])
 
 
-def read_extended(path: Path, problems: list[Problem], chain: tuple[Path, ...] = ()) -> Located:
+@dataclass(frozen=True)
+class _Reading:
+    """A file being read. chain: the files that extend it, one the other; read: every file that was read so far."""
+
+    path: Path
+    chain: tuple[Path, ...] = ()
+    read: list[Path] = field(default_factory=list)
+
+
+def read_extended(path: Path, problems: list[Problem]) -> Located:
     """A file laid over all that it extends; cycles and files that can't be read are added to `problems`.
 
     Raises SpecError where the file itself can't be read.
     """
+    return _read(_Reading(path), problems)
+
+
+def _read(reading: _Reading, problems: list[Problem]) -> Located:
+    path = reading.path
     located = read_yaml(path, shown(path))
     make_absolute(located.data, path.parent)
     _check_profiles(located, problems)
     for block in (located.data.get("profiles") or {}).values():
         make_absolute(block, path.parent)
-    parents = _parents(located, located.data.pop("extends", None), ("extends",), path, problems, chain)
-    _read_profile_parents(located, path, problems, chain)
+    parents = _parents(located, located.data.pop("extends", None), ("extends",), reading, problems)
+    _read_profile_parents(located, reading, problems)
     return merge(*parents, located)
 
 
@@ -51,6 +73,11 @@ def _check_profiles(located: Located, problems: list[Problem]) -> None:
         problems.append(located.problem(("profiles",), f"must be a mapping of profiles, got {profiles!r}"))
         located.data["profiles"] = {}
         return
+    if len(profiles or {}) > MOST_PROFILES:
+        message = f"must be at most {MOST_PROFILES} profiles, got {len(profiles)}"
+        problems.append(located.problem(("profiles",), message))
+        located.data["profiles"] = {}
+        return
     for name, block in (profiles or {}).items():
         if not isinstance(block, (dict, type(None))):
             problems.append(located.problem(("profiles", name), f"must be a mapping of fields, got {block!r}"))
@@ -58,14 +85,14 @@ def _check_profiles(located: Located, problems: list[Problem]) -> None:
             profiles[name] = {}
 
 
-def _read_profile_parents(located: Located, path: Path, problems: list[Problem], chain: tuple[Path, ...]) -> None:
+def _read_profile_parents(located: Located, reading: _Reading, problems: list[Problem]) -> None:
     """Lays each profile over what it extends, while the file that names it is at hand."""
     profiles = located.data.get("profiles") or {}
     for name, block in profiles.items():
         if "extends" not in block:
             continue
         place = ("profiles", name)
-        parents = _parents(located, block.pop("extends"), (*place, "extends"), path, problems, chain)
+        parents = _parents(located, block.pop("extends"), (*place, "extends"), reading, problems)
         own = Located(block, {mark[2:]: at for mark, at in located.marks.items() if mark[:2] == place})
         merged = merge(*parents, own)
         profiles[name] = merged.data
@@ -73,12 +100,7 @@ def _read_profile_parents(located: Located, path: Path, problems: list[Problem],
 
 
 def _parents(
-    located: Located,
-    names: Any,
-    place: tuple[str, ...],
-    path: Path,
-    problems: list[Problem],
-    chain: tuple[Path, ...],
+    located: Located, names: Any, place: tuple[str, ...], reading: _Reading, problems: list[Problem]
 ) -> list[Located]:
     if names is None:
         return []
@@ -86,14 +108,17 @@ def _parents(
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         problems.append(located.problem(place, f"must be a list of files, got {names!r}"))
         return []
-    found = []
+    found, path, chain = [], reading.path, (*reading.chain, reading.path.resolve())
     for index, name in enumerate(names):
         target = _target(name, path)
-        if message := _parent_problem(name, target, path, chain):
+        if message := _parent_problem(name, target, path, chain, reading.read):
             problems.append(located.problem((*place, index), message))
+            if len(reading.read) >= MOST_FILES:
+                break
             continue
+        reading.read.append(target)
         try:
-            found.append(read_extended(target, problems, (*chain, path.resolve())))
+            found.append(_read(_Reading(target, chain, reading.read), problems))
         except SpecError as error:
             problems += error.problems
     return found
@@ -107,12 +132,14 @@ def _target(name: str, path: Path) -> Path:
     return target
 
 
-def _parent_problem(name: str, target: Path, path: Path, chain: tuple[Path, ...]) -> str | None:
+def _parent_problem(name: str, target: Path, path: Path, chain: tuple[Path, ...], read: Sequence[Path]) -> str | None:
     if not os.path.isfile(target):
+        if os.path.lexists(target):
+            return f"{name} is no regular file"
         return f"no such file {name!r}, {nearest(name, [found.name for found in path.parent.glob('*.yaml')])}"
-    if target in (*chain, path.resolve()):
+    if target in chain:
         return f"{name} extends this file in turn: a cycle"
-    return None
+    return f"more than {MOST_FILES} files are extended in all" if len(read) >= MOST_FILES else None
 
 
 def shown(path: Path) -> str:

@@ -31,8 +31,10 @@ def field_class(model: type[BaseModel], name: str) -> FieldClass:
 def canonical(value: Any, roles: frozenset[str]) -> Any:
     """The part of a specification whose fields have one of these roles, as plain JSON values."""
     if isinstance(value, BaseModel):
-        found = {name: _field(value, name, roles) for name in type(value).model_fields}
-        return {name: form for name, form in found.items() if form is not _LEFT_OUT}
+        found = (
+            (name, _field(getattr(value, name), mark, default, roles)) for name, mark, default in _fields(type(value))
+        )
+        return {name: form for name, form in found if form is not _LEFT_OUT}
     if isinstance(value, dict):
         return {str(key): canonical(child, roles) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
@@ -45,11 +47,16 @@ def canonical(value: Any, roles: frozenset[str]) -> Any:
 _LEFT_OUT = object()
 
 
-def _field(model: BaseModel, name: str, roles: frozenset[str]) -> Any:
-    mark, value = field_class(type(model), name), getattr(model, name)
+@cache
+def _fields(model: type[BaseModel]) -> tuple[tuple[str, FieldClass, Any], ...]:
+    """A model's fields: name, class, default."""
+    return tuple((name, field_class(model, name), field.default) for name, field in model.model_fields.items())
+
+
+def _field(value: Any, mark: FieldClass, default: Any, roles: frozenset[str]) -> Any:
     if mark.role not in roles and not isinstance(value, BaseModel):
         return _LEFT_OUT
-    if mark.since > 1 and value == type(model).model_fields[name].default:
+    if mark.since > 1 and value == default:
         return _LEFT_OUT
     form = canonical(value, roles)
     return _LEFT_OUT if isinstance(value, BaseModel) and not form else form

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.adapters.catalogue import Catalogue, find_methods
-from harness.errors import Problem, SpecError
+from harness.errors import Problem, SpecError, first
 from harness.located import Located
 from harness.spec.entries import entry_problems, methods_of
 from harness.spec.experiment import ExperimentSpec
@@ -59,8 +59,9 @@ def _checked(
         problems += problems_of(error.errors(), located, ExperimentFile)
     adapters = located.data.get("adapters")
     entries = adapters if isinstance(adapters, list) else []
-    for index, entry in enumerate(entries):
-        problems += entry_problems(entry, index, located, methods)
+    problems += first(
+        problem for index, entry in enumerate(entries) for problem in entry_problems(entry, index, located, methods)
+    )
     problems += axis_problems(located, methods_of(entries, methods))
     if problems:
         raise SpecError(problems)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 from harness.adapters.method import Method
 from harness.adapters.param import check_param
-from harness.errors import Problem, nearest
+from harness.errors import Problem, first, nearest
 from harness.located import Located, Path_
 from harness.spec.entries import field_problems
 from harness.spec.names import NAMES, behind_api, unknown_name
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
 
 SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": ScoreSpec}
+MOST_RULES = 200
+"""More rules of `exclude` are refused: each is tried on every point."""
 AXES = {f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields} | {"prompt"}
 
 
@@ -36,16 +39,18 @@ def axis_problems(located: Located, methods: Sequence[Method]) -> list[Problem]:
     if not isinstance(matrix, dict):
         return []
     params = {name for method in methods for name in method.params}
-    problems = []
+    problems = first(_shape_problems(matrix, located, params)) + _repeated_axes(matrix, located)
+    return problems or first(_value_problems(matrix, located, methods))
+
+
+def _shape_problems(matrix: dict[str, Any], located: Located, params: set[str]) -> Iterator[Problem]:
     for key, values in matrix.items():
         if key == "zip":
-            problems += _zip_problems(values, located, params)
+            yield from _zip_problems(values, located, params)
         elif key == "exclude":
-            problems += _exclude_problems(values, located, params)
+            yield from _exclude_problems(values, located, params)
         else:
-            problems += _axis_problem(key, values, ("matrix", key), located, params)
-    problems += _repeated_axes(matrix, located)
-    return problems or _value_problems(matrix, located, methods)
+            yield from _axis_problem(key, values, ("matrix", key), located, params)
 
 
 def _repeated_axes(matrix: dict[str, Any], located: Located) -> list[Problem]:
@@ -61,18 +66,18 @@ def _repeated_axes(matrix: dict[str, Any], located: Located) -> list[Problem]:
     return problems
 
 
-def _value_problems(matrix: dict[str, Any], located: Located, methods: Sequence[Method]) -> list[Problem]:
+def _value_problems(matrix: dict[str, Any], located: Located, methods: Sequence[Method]) -> Iterator[Problem]:
     """What is wrong with the values of well-shaped axes."""
     axes = [(("matrix", key), key, values) for key, values in matrix.items() if key not in ("zip", "exclude")]
     for number, group in enumerate(matrix.get("zip") or ()):
         axes += [(("matrix", "zip", number, key), key, values) for key, values in group.items()]
-    return [
+    return (
         located.problem((*place, at), message)
         for place, key, values in axes
         for at, value in enumerate(values)
         if not (key == "base.model" and behind_api(located))
         for message in _messages(key, value, methods)
-    ]
+    )
 
 
 def _messages(key: str, value: Any, methods: Sequence[Method]) -> list[str]:
@@ -102,10 +107,10 @@ def _axis_problem(key: str, values: Any, place: Path_, located: Located, params:
     return []
 
 
-def _zip_problems(groups: Any, located: Located, params: set[str]) -> list[Problem]:
+def _zip_problems(groups: Any, located: Located, params: set[str]) -> Iterator[Problem]:
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        return [located.problem(("matrix", "zip"), f"must be a list of mappings, got {groups!r}")]
-    problems = []
+        yield located.problem(("matrix", "zip"), f"must be a list of mappings, got {groups!r}")
+        return
     for index, group in enumerate(groups):
         here: Path_ = ("matrix", "zip", index)
         found = [p for key, values in group.items() for p in _axis_problem(key, values, (*here, key), located, params)]
@@ -114,37 +119,44 @@ def _zip_problems(groups: Any, located: Located, params: set[str]) -> list[Probl
         lengths = {key: len(values) for key, values in group.items() if isinstance(values, list)}
         if not found and len(set(lengths.values())) > 1:
             found.append(located.problem(here, f"needs lists of one length, got {lengths}"))
-        problems += found
-    return problems
+        yield from found
 
 
-def _exclude_problems(rules: Any, located: Located, params: set[str]) -> list[Problem]:
+def _exclude_problems(rules: Any, located: Located, params: set[str]) -> Iterator[Problem]:
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        return [located.problem(("matrix", "exclude"), f"must be a list of mappings, got {rules!r}")]
+        yield located.problem(("matrix", "exclude"), f"must be a list of mappings, got {rules!r}")
+        return
+    if len(rules) > MOST_RULES:
+        yield located.problem(("matrix", "exclude"), f"must be at most {MOST_RULES} rules, got {len(rules)}")
     allowed = AXES | {f"adapter.{name}" for name in params} | {"adapter.method", "adapter.label", "seed"}
-    empty = [
-        located.problem(("matrix", "exclude", index), "must not be empty: it would exclude everything")
-        for index, rule in enumerate(rules)
-        if not rule
-    ]
-    return empty + [
-        located.problem(("matrix", "exclude", index, key), f"unknown field, {nearest(key, allowed)}")
-        for index, rule in enumerate(rules)
-        for key in rule
-        if key not in allowed
-    ]
+    for index, rule in enumerate(rules):
+        here: Path_ = ("matrix", "exclude", index)
+        if not rule:
+            yield located.problem(here, "must not be empty: it would exclude everything")
+        for key in rule:
+            if key not in allowed:
+                yield located.problem((*here, key), f"unknown field, {nearest(key, allowed)}")
 
 
 def assignments_of(matrix: dict[str, Any]) -> Iterator[Assignment]:
     """Every combination of the matrix's values, in the order of the file; one empty one without a matrix."""
+    for combination in product(*_axes(matrix)):
+        yield {key: choice for part in combination for key, choice in part.items()}
+
+
+def count_assignments(matrix: dict[str, Any]) -> int:
+    """How many `assignments_of` yields, without making them."""
+    return prod(map(len, _axes(matrix)))
+
+
+def _axes(matrix: dict[str, Any]) -> list[list[Assignment]]:
     axes: list[list[Assignment]] = []
     for key, values in matrix.items():
         if key == "zip":
             axes += [_zipped(group, index) for index, group in enumerate(values)]
         elif key != "exclude":
             axes.append([{key: Choice(value, ("matrix", key, at))} for at, value in enumerate(values)])
-    for combination in product(*axes):
-        yield {key: choice for part in combination for key, choice in part.items()}
+    return axes
 
 
 def _zipped(group: dict[str, list[Any]], index: int) -> list[Assignment]:
@@ -155,7 +167,6 @@ def _zipped(group: dict[str, list[Any]], index: int) -> list[Assignment]:
     ]
 
 
-def excluded(facts: dict[str, list[Any]], matrix: dict[str, Any]) -> bool:
+def excluded(facts: dict[str, list[Any]], rules: Sequence[dict[str, Any]]) -> bool:
     """Whether a rule of `exclude` matches: each value that it names is among the point's."""
-    rules = matrix.get("exclude") or []
     return any(all(value in facts.get(key, ()) for key, value in rule.items()) for rule in rules)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from harness.errors import Problem, SpecError
-from harness.located import Located, Mark, Path_, parse_yaml
+from harness.located import DEEPEST, Located, Mark, Path_, parse_yaml
 
 EITHER_OR: tuple[tuple[Path_, tuple[str, ...]], ...] = (
     (("train",), ("epochs", "steps")),
@@ -26,38 +26,53 @@ def merge(*documents: Located) -> Located:
 
 
 def _lay(under: Located, over: Located) -> None:
-    _lay_mapping(under, under.data, over, over.data, ())
+    laying = _Laying(under, over)
+    laying.mapping(under.data, over.data, ())
+    laying.move_marks()
 
 
-def _lay_mapping(under: Located, below: dict[str, Any], over: Located, above: dict[str, Any], place: Path_) -> None:
-    if place in over.marks and (over.marks[place].line or place not in under.marks):
-        under.marks[place] = over.marks[place]
-    for key, value in above.items():
-        here = (*place, key)
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _lay_mapping(under, below[key], over, value, here)
-            continue
-        if value is not None:
-            _drop_rivals(under, below, above, here)
-        below[key] = deepcopy(value)
-        _forget(under.marks, here)
-        under.marks.update({mark: where for mark, where in over.marks.items() if mark[: len(here)] == here})
+class _Laying:
+    """One document being laid over another: which places of the lower one give way."""
+
+    def __init__(self, under: Located, over: Located) -> None:
+        self.under, self.over = under, over
+        self.replaced: set[Path_] = set()
+        self.dropped: set[Path_] = set()
+
+    def mapping(self, below: dict[str, Any], above: dict[str, Any], place: Path_) -> None:
+        marks = self.under.marks
+        if place in self.over.marks and (self.over.marks[place].line or place not in marks):
+            marks[place] = self.over.marks[place]
+        for key, value in above.items():
+            here = (*place, key)
+            if isinstance(value, dict) and isinstance(below.get(key), dict):
+                self.mapping(below[key], value, here)
+                continue
+            if value is not None:
+                self._drop_rivals(below, above, here)
+            below[key] = deepcopy(value)
+            self.replaced.add(here)
+
+    def _drop_rivals(self, below: dict[str, Any], above: dict[str, Any], place: Path_) -> None:
+        """Setting `train.steps` over a file that says `train.epochs` means the steps."""
+        for parent, fields in EITHER_OR:
+            if place[:-1] != parent or place[-1] not in fields:
+                continue
+            for rival in fields:
+                if rival in below and rival not in above:
+                    del below[rival]
+                    self.dropped.add((*parent, rival))
+
+    def move_marks(self) -> None:
+        """Forgets the marks of what gave way and takes over those of what took its place, in one pass."""
+        gone = self.replaced | self.dropped
+        kept = {place: mark for place, mark in self.under.marks.items() if not _lies_in(place, gone)}
+        new = {place: mark for place, mark in self.over.marks.items() if _lies_in(place, self.replaced)}
+        self.under.marks = kept | new
 
 
-def _drop_rivals(under: Located, below: dict[str, Any], above: dict[str, Any], place: Path_) -> None:
-    """Setting `train.steps` over a file that says `train.epochs` means the steps."""
-    for parent, fields in EITHER_OR:
-        if place[:-1] != parent or place[-1] not in fields:
-            continue
-        for rival in fields:
-            if rival in below and rival not in above:
-                del below[rival]
-                _forget(under.marks, (*parent, rival))
-
-
-def _forget(marks: dict[Path_, Mark], place: Path_) -> None:
-    for mark in [mark for mark in marks if mark[: len(place)] == place]:
-        del marks[mark]
+def _lies_in(place: Path_, places: set[Path_]) -> bool:
+    return any(place[:depth] in places for depth in range(1, len(place) + 1))
 
 
 def assignments(texts: Iterable[str], problems: list[Problem]) -> Located:
@@ -71,12 +86,16 @@ def assignments(texts: Iterable[str], problems: list[Problem]) -> Located:
         keys = path.strip().split(".")
         if keys[0] == "matrix" and len(keys) > 2:
             keys = ["matrix", ".".join(keys[1:])]  # a matrix's keys hold dots
-        if not equals or not all(keys):
+        if not equals or not all(keys) or len(keys) > DEEPEST:
             problems.append(Problem("--set", 0, text, "must be a.b=value"))
             continue
         try:
-            documents.append(_nested(keys, parse_yaml(f"value: {value}", "--set")))
+            parsed = parse_yaml(f"value: {value}", "--set")
         except SpecError:
+            parsed = Located({})
+        if parsed.data.keys() == {"value"}:
+            documents.append(_nested(keys, parsed))
+        else:
             problems.append(Problem("--set", 0, path, f"{value!r} is no YAML value"))
     return merge(*documents)
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from harness.errors import Problem, nearest
+from harness.errors import AND_MORE, MOST_PROBLEMS, Problem, nearest
 from harness.located import Located, Path_
 from harness.spec.schema import ExperimentFile
 
@@ -38,7 +38,7 @@ def problems_of(
     `under`: where in the document the validated value lies.
     """
     found: dict[Path_, str] = {}
-    for complaint in complaints:
+    for complaint in complaints[:MOST_PROBLEMS]:
         place, branch = _place(complaint["loc"], located.data, under)
         if complaint["type"] == "in_field":
             place, branch = (*place, complaint["ctx"]["field"]), None
@@ -47,7 +47,9 @@ def problems_of(
             found.setdefault(place, f"must be {_either(model, place[len(under) :])}, got {value!r}")
             continue
         found[place] = _message(complaint, model, place[len(under) :])
-    return [located.problem(place, message) for place, message in found.items() if not _covered(place, found)]
+    more = {(*under, *complaint["loc"][:1]): AND_MORE for complaint in complaints[MOST_PROBLEMS : MOST_PROBLEMS + 1]}
+    told = {place: message for place, message in found.items() if not _covered(place, found)}
+    return [located.problem(place, message) for place, message in (*told.items(), *more.items())]
 
 
 def _covered(place: Path_, found: dict[Path_, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 from harness.catalog.benchmarks import OWN_FILE, Benchmark, benchmarks, own_benchmarks
 from harness.catalog.lm_eval_tasks import lm_eval_index
 from harness.catalog.tasks import Task, suite_of, tasks, tasks_in
-from harness.errors import Problem, SpecError, nearest
+from harness.errors import Problem, SpecError, first, nearest
 from harness.located import Located, Path_
+
+MOST_HINTS = 10
+"""So many unknown tasks are answered with the nearest one."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,7 @@ def _asked(located: Located, own: Own, problems: list[Problem]) -> Benchmark:
     if asked == []:
         problems.append(located.problem(("tasks",), "must not be empty"))
     names = [name for name in asked if isinstance(name, str)] if isinstance(asked, list) else []
-    for index, name in enumerate(names):
-        _check_name(name, ("tasks", index), own, located, problems)
+    _check_names(((name, ("tasks", index)) for index, name in enumerate(names)), own, located, problems)
     experiment = str(located.data.get("name"))
     return Benchmark(experiment, experiment, tuple(dict.fromkeys(names)))
 
@@ -98,21 +101,30 @@ def _own_benchmarks(folder: Path, own: Own, problems: list[Problem]) -> dict[str
     for name in found:
         asked = located.data[name]["tasks"]
         named = [(task, task) for task in asked] if isinstance(asked, dict) else enumerate(asked)
-        for key, task in named:
-            _check_name(task, (name, "tasks", key), own, located, problems)
+        _check_names(((task, (name, "tasks", key)) for key, task in named), own, located, problems)
     return found
 
 
-def _check_name(name: str, place: Path_, own: Own, located: Located, problems: list[Problem]) -> None:
-    if name in tasks() or name in own.tasks or lm_eval_names().get(name) == "task":
-        return
+def _check_names(asked: Iterable[tuple[str, Path_]], own: Own, located: Located, problems: list[Problem]) -> None:
+    """Tells the names that are no task's. lm-eval knows so many that the nearest is only looked for a few times."""
+    unknown = ((name, place) for name, place in asked if not _is_task(name, own))
+    problems += first(
+        located.problem(place, _not_a_task(name, own, hint=number < MOST_HINTS))
+        for number, (name, place) in enumerate(unknown)
+    )
+
+
+def _is_task(name: str, own: Own) -> bool:
+    return name in tasks() or name in own.tasks or lm_eval_names().get(name) == "task"
+
+
+def _not_a_task(name: str, own: Own, hint: bool) -> str:
     if name in benchmarks() or name in own.benchmarks:
-        message = f"{name!r} is a benchmark: write `tasks: {name}`"
-    elif name in lm_eval_names():
-        message = f"{name!r} is a {lm_eval_names()[name]} of lm-eval's: list its tasks"
-    else:
-        message = f"unknown task {name!r}, {nearest(name, {*tasks(), *own.tasks, *lm_eval_names()})}"
-    problems.append(located.problem(place, message))
+        return f"{name!r} is a benchmark: write `tasks: {name}`"
+    if name in lm_eval_names():
+        return f"{name!r} is a {lm_eval_names()[name]} of lm-eval's: list its tasks"
+    told = f"unknown task {name!r}"
+    return f"{told}, {nearest(name, {*tasks(), *own.tasks, *lm_eval_names()})}" if hint else told
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
@@ -17,6 +17,9 @@ from harness.store.tables import Attempt, LateResult, Run
 class ClaimLost(StoreError):
     """Another worker has taken over the run, or somebody has ended it."""
 
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(f"run {claim.run_id} was taken over by another worker; this result is not recorded")
+
 
 def claim(
     session: Session,
@@ -27,12 +30,13 @@ def claim(
     settings: Mapping[str, Any] | None = None,
 ) -> Claim | None:
     """Takes the run in one statement. See `Store.claim`."""
+    tries = select(func.count()).where(Attempt.run == Run.id).scalar_subquery()
     free = [Run.status != "running"]
-    if seen is not None and seen.status == "running":
-        free.append(Run.worker == seen.worker)
+    if seen is not None:
+        free = [Run.status == seen.status, Run.worker.is_not_distinct_from(seen.worker), tries == seen.attempts]
     taken = session.execute(
         update(Run)
-        .where(Run.run_id == run_id, or_(*free))
+        .where(Run.run_id == run_id, *free)
         .values(
             status="running",
             stage=None,
@@ -101,7 +105,7 @@ def beat(session: Session, claim: Claim, stage: str | None) -> bool:
 def hold(session: Session, claim: Claim) -> int:
     """The database's id of the claimed run. Raises ClaimLost where the claim is no longer held."""
     if not beat(session, claim, None):
-        raise ClaimLost(f"run {claim.run_id} was taken over by another worker; this result is not recorded")
+        raise ClaimLost(claim)
     return session.scalars(select(Run.id).where(Run.run_id == claim.run_id)).one()
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.pool import NullPool
 
 from harness.errors import StoreError
+from harness.store.postgresql import server_engine
 
 SCHEMA = "0002"
 """The schema revision that this version reads and writes (harness/store/migrations/versions)."""
@@ -33,8 +34,11 @@ def engine_for(url: str, read_only: bool = False) -> Engine:
     path = sqlite_file(url)
     if path is None:
         try:
-            return create_engine(url, pool_pre_ping=True)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            return server_engine(make_url(url), read_only)
+        except ModuleNotFoundError as error:
+            missing = f"there is no {error.name}; pip install 'peft-harness[postgres]'"
+            raise StoreError(f"--db {shown(url)!r}: {missing}") from None
+        except (ArgumentError, NoSuchModuleError) as error:
             raise _unusable(url, str(error)) from None
     if read_only:
         # No pool: each session looks anew whether somebody writes.
@@ -49,11 +53,19 @@ def engine_for(url: str, read_only: bool = False) -> Engine:
 
 
 def for_writing(engine: Engine) -> Engine:
-    """The same engine, whose SQLite transactions take the write lock as they begin.
+    """The same engine, whose transactions take the write lock as they begin.
 
     What such a transaction reads can't change before it writes, and it waits for other writers instead of failing.
     """
     return engine.execution_options(writes=True)
+
+
+def shown(url: str) -> str:
+    """The URL as messages name it: without its password."""
+    try:
+        return make_url(url).render_as_string()
+    except ArgumentError:
+        return url
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -65,15 +77,17 @@ def sqlite_file(url: str) -> Path | None:
         parsed = make_url(url)
     except ArgumentError as error:
         raise _unusable(url, str(error)) from None
-    if parsed.get_backend_name() != "sqlite":
+    if parsed.get_backend_name() == "postgresql":
         return None
+    if parsed.get_backend_name() != "sqlite":
+        raise _unusable(url, f"{parsed.get_backend_name()} is not supported")
     if parsed.database in (None, "", ":memory:"):
         raise _unusable(url, "it names no file, and processes share the results")
     return Path(str(parsed.database)).resolve()
 
 
 def _unusable(url: str, why: str) -> StoreError:
-    return StoreError(f"--db {url!r} can't be used: {why}; write sqlite:///FILE or postgresql+psycopg://...")
+    return StoreError(f"--db {shown(url)!r} can't be used: {why}; write sqlite:///FILE or postgresql+psycopg://...")
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
@@ -102,8 +116,15 @@ def translated(url: str) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        hint = next((hint for words, hint in HINTS.items() if words in str(cause)), str(cause))
-        raise StoreError(f"{url}: {hint}") from error
+        raise StoreError(f"{shown(url)}: {_hint(cause) or _line(cause)}") from error
+
+
+def _hint(cause: BaseException | None) -> str | None:
+    return next((hint for words, hint in HINTS.items() if words in str(cause)), None)
+
+
+def _line(cause: BaseException | None) -> str:
+    return " ".join(str(cause).split())
 
 
 def schema_of(connection: Connection) -> str | None:
@@ -118,6 +139,7 @@ def check_schema(engine: Engine, url: str, older: bool = False) -> bool:
 
     Raises StoreError for any other, with the command that mends it.
     """
+    url = shown(url)
     try:
         with engine.connect() as connection:
             found = schema_of(connection)
@@ -125,7 +147,8 @@ def check_schema(engine: Engine, url: str, older: bool = False) -> bool:
                 raise StoreError(f"{url} holds something else; name another database with --db")
     except (OperationalError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreError(f"{url} can't be opened: {cause}") from None
+        hint = _hint(cause)
+        raise StoreError(f"{url}: {hint}" if hint else f"{url} can't be opened: {_line(cause)}") from None
     except DBAPIError as error:
         raise StoreError(f"{url} is no results database: {error.orig}") from None
     if found is None or found == SCHEMA or (older and found < SCHEMA):

@@ -160,26 +160,39 @@ def memberships(
     session: Session, experiment: str | None, run_ids: Sequence[str] | None
 ) -> tuple[MembershipRecord, ...]:
     """See `Store.memberships`."""
-    query = select(Experiment, Membership, Run.run_id)
-    query = query.join(Membership, Membership.experiment == Experiment.id).join(Run, Run.id == Membership.run)
-    query = query.order_by(Experiment.registered_at.desc(), Membership.position)
+    named = select(Experiment) if experiment is None else select(Experiment).where(Experiment.name == experiment)
+    known = {row.id: row for row in session.scalars(named)}
+    query = select(
+        Membership.experiment, Run.run_id, Membership.label, Membership.position,
+        Membership.tasks, Membership.departures,
+    )  # fmt: skip
+    query = query.join(Run, Run.id == Membership.run).order_by(Membership.experiment, Membership.position)
     if experiment is not None:
-        query = query.where(Experiment.name == experiment)
-    rows = sorted(_all(session, query, run_ids), key=lambda row: row[0].registered_at, reverse=True)
-    return tuple(_place(found, place, run_id) for found, place, run_id in rows)
+        query = query.where(Membership.experiment.in_(known))
+    rows = [row for row in _all(session, query, run_ids) if row[0] in known]
+    rows.sort(key=lambda row: known[row[0]].registered_at, reverse=True)
+    return tuple(_place(known[row[0]], row) for row in rows)
 
 
-def _place(found: Experiment, place: Membership, run_id: str) -> MembershipRecord:
+def benchmarks(session: Session) -> tuple[tuple[str, str], ...]:
+    """See `Store.benchmarks`."""
+    asks = select(Membership.run).where(Membership.experiment == Experiment.id).exists()
+    query = select(Experiment.name, Experiment.benchmark).where(asks).order_by(Experiment.registered_at.desc())
+    return tuple((name, benchmark) for name, benchmark in session.execute(query))
+
+
+def _place(found: Experiment, row: Any) -> MembershipRecord:
+    _, run_id, label, position, tasks, departures = row
     asked = found.spec.get("benchmark", {})
     return MembershipRecord(
         experiment=found.name,
         profile=found.profile,
         benchmark=found.benchmark,
         run_id=run_id,
-        label=place.label,
-        position=place.position,
-        tasks=tuple(place.tasks),
-        departures=tuple(place.departures),
+        label=label,
+        position=position,
+        tasks=tuple(tasks),
+        departures=tuple(departures),
         title=asked.get("title"),
         weights=asked.get("weights", {}),
         suites=asked.get("suites", {}),

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
 from harness.store import check, claims, merge, queries, registry, results, sample_queries
-from harness.store.database import check_schema, engine_for, for_writing, sqlite_file, translated, upgrade
+from harness.store.database import check_schema, engine_for, for_writing, shown, sqlite_file, translated, upgrade
 from harness.store.records import (
     AttemptRecord,
     Claim,
@@ -177,6 +177,11 @@ class Store:
         with self._session() as session:
             return queries.memberships(session, experiment, run_ids)
 
+    def benchmarks(self) -> tuple[tuple[str, str], ...]:
+        """Every experiment that has runs, with its benchmark: once for each profile, the latest one first."""
+        with self._session() as session:
+            return queries.benchmarks(session)
+
     def scores(self, run_ids: Sequence[str]) -> tuple[ScoreRecord, ...]:
         """Every recorded score of these runs."""
         with self._session() as session:
@@ -237,8 +242,10 @@ def open_store(url: str, read_only: bool = False) -> Store:
         if not ours:
             path = sqlite_file(url)
             there = path is None or path.is_file()
-            missing = f"{url} is empty; harness run fills it"
-            raise StoreError(missing if there else f"{url}: there is no such database yet; harness run makes it")
+            missing = f"{shown(url)} is empty; harness run fills it"
+            raise StoreError(
+                missing if there else f"{shown(url)}: there is no such database yet; harness run makes it"
+            )
         return Store(engine_for(url, read_only=True), url)
     engine = engine_for(url)
     if not ours:

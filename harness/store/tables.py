@@ -67,7 +67,7 @@ class Run(Table):
     train_id: Mapped[str] = mapped_column(String(12), index=True)
     model: Mapped[str] = mapped_column(index=True)
     method: Mapped[str]
-    seed: Mapped[int | None]
+    seed: Mapped[int | None] = mapped_column(Big)
     spec: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(default="pending", index=True)
     stage: Mapped[str | None]

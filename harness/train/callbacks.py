@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -21,6 +22,9 @@ from harness.errors import RunError
 
 COMPLETE = "COMPLETE"
 """The file that says that a checkpoint is whole. It is written last and lists what must be there."""
+
+BLOCK = 2**20
+"""Bytes that are read at once."""
 
 LAST_LOSSES = 3
 """So many of the losses before it a divergence is told with."""
@@ -164,9 +168,8 @@ class CheckpointCallback(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        sizes = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
         spent = {"seconds": self.meter.seconds, "tokens": self.meter.tokens, "peak": self.meter.peak_memory_bytes}
-        mark = {"train_id": self.train_id, "steps": state.max_steps, "files": sizes, **spent}
+        mark = {"train_id": self.train_id, "steps": state.max_steps, "files": _digests(folder), **spent}
         draft = folder / f".{COMPLETE}"
         draft.write_text(json.dumps(mark), encoding="utf-8")
         draft.replace(folder / COMPLETE)
@@ -175,14 +178,35 @@ class CheckpointCallback(TrainerCallback):
 def last_complete(folder: Path, train_id: str, steps: int) -> tuple[Path, dict[str, Any]] | None:
     """The newest checkpoint of this training that is whole, with its mark; None where there is none.
 
-    A checkpoint that lacks a file or holds a shortened one is not whole: the trainer would resume from it
+    A checkpoint that lacks a file or holds a shortened or changed one is not whole: the trainer would resume from it
     without a word and end elsewhere.
     """
     marks = sorted(folder.glob(f"checkpoint-*/{COMPLETE}"), key=lambda mark: int(mark.parent.name.split("-")[1]))
     for path in reversed(marks):
-        mark = json.loads(path.read_text(encoding="utf-8"))
-        there = {file.name: file.stat().st_size for file in path.parent.iterdir() if file.is_file()}
-        same = (mark["train_id"], mark["steps"]) == (train_id, steps)
-        if same and mark["files"].items() <= there.items():
+        mark = _read(path)
+        same = (mark.get("train_id"), mark.get("steps")) == (train_id, steps)
+        if same and mark["files"].items() <= _digests(path.parent).items():
             return path.parent, mark
     return None
+
+
+def _read(mark: Path) -> dict[str, Any]:
+    """A mark; an empty one where it was torn itself."""
+    try:
+        return json.loads(mark.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file: a disk that failed or lost its power may leave the right number of wrong bytes."""
+    files = [file for file in folder.iterdir() if file.is_file() and not file.name.endswith(COMPLETE)]
+    return {file.name: _digest(file) for file in files}
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as content:
+        while block := content.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

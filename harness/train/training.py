@@ -51,6 +51,7 @@ def train(
     should_stop: Callable[[], bool],
     make_rows: Callable[..., Rows] = prepare,
     keep_checkpoints: bool = False,
+    before_saving: Callable[[], object] = lambda: None,
 ) -> tuple[TrainResult, PreTrainedModel | PeftModel]:
     """Trains what `run` says on `base`, saves it, and returns the measurements and the model in evaluation mode.
 
@@ -58,7 +59,7 @@ def train(
     detached already. A whole checkpoint of the same training is resumed from, and removed at the end, unless
     `keep_checkpoints` leaves that to a caller who has yet to record the training, and where it diverged.
     emit: called with progress events; should_stop: asked after every step; make_rows: `rows.prepare`, or what keeps
-    its results.
+    its results; before_saving: called once it is trained. What these raise ends the training without another file.
     Raises Stopped, BatchTooLarge where memory ran out over a batch, and RunError of the kinds config, data, oom,
     diverged, and internal where training changed nothing.
     """
@@ -72,7 +73,7 @@ def train(
         model = attach(base, run.adapter, steps, run.seed)
         count, trainer = measure(model, size), resolve(run.adapter.trainer or "trl:SFTTrainer")
         job = Job(run, paths, run.data, run.train, run.seed, tokenizer, rows, steps, count, trainer, model)
-        result = _fit(job, base, emit, should_stop)
+        result = _fit(job, base, emit, should_stop, before_saving)
         if not keep_checkpoints:
             shutil.rmtree(paths.checkpoints, ignore_errors=True)
         return result, model
@@ -85,7 +86,9 @@ def train(
         raise
 
 
-def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], bool]) -> TrainResult:
+def _fit(
+    job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], bool], before_saving: Callable[[], object]
+) -> TrainResult:
     checkpoint, meter = _resume_point(job, base.device)
     stop = StopCallback(should_stop, saves=job.resumable)
     trainer = _make_trainer(job, [*_callbacks(job, meter, emit), stop])
@@ -102,6 +105,7 @@ def _fit(job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], 
     unpatch(base)
     job.model.eval()
     _prove_trained(job.model, start)
+    before_saving()
     saved = _save(job)
     return outcome(job, trainer, meter, saved, checkpoint)
 

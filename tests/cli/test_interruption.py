@@ -53,7 +53,7 @@ def trained_steps(project: Project) -> list[tuple[int, int | None]]:
     return [(run["train"]["steps"], (run["provenance"]["training"] or {}).get("resumed_from")) for run in shown]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Project, number: signal.Signals) -> None:
     process = begin(project)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
@@ -69,7 +69,7 @@ def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Pr
     assert resumed[1][1], "the stopped training went on from its checkpoint"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_command_that_is_stopped_before_its_first_run_is_interrupted_too(
     project: Project, number: signal.Signals
 ) -> None:
@@ -82,6 +82,7 @@ def test_a_command_that_is_stopped_before_its_first_run_is_interrupted_too(
     assert "the same command goes on from here" in said
 
 
+@pytest.mark.slow
 def test_a_killed_command_loses_nothing_that_was_recorded(project: Project) -> None:
     process = begin(project)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -99,6 +100,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [child for child in family if "spawn_main" in " ".join(child.cmdline())]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_and_its_run_goes_on_from_its_checkpoint(project: Project) -> None:
     process = begin(project)
     (worker,) = workers_of(process)
@@ -111,6 +113,7 @@ def test_a_worker_that_dies_is_replaced_and_its_run_goes_on_from_its_checkpoint(
     assert trained_steps(project)[1][1], "it went on from its checkpoint"
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once_leaves_no_orphan_and_the_run_is_taken_over(project: Project) -> None:
     process = begin(project)
     workers = workers_of(process)
@@ -128,6 +131,7 @@ def test_a_second_ctrl_c_stops_at_once_leaves_no_orphan_and_the_run_is_taken_ove
     assert statuses(project) == ["complete"] * 3
 
 
+@pytest.mark.slow
 def test_the_work_folder_is_empty_when_all_is_done(project: Project) -> None:
     project.harness("run", "line.yaml")
     assert not list(Path(project.folder, ".harness", "work").glob("*"))

@@ -119,6 +119,7 @@ def test_too_small_a_disk_is_told_before_any_training(project: Project, disk: Di
     assert " are free; make room or point $HARNESS_HOME elsewhere" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_database_on_a_read_only_disk_is_refused_and_left_alone(project: Project, disk: Disk) -> None:
     folder = disk("db", "4m")
     project.harness("--db", "sqlite:///db/results.db", "run", "line.yaml", "--only", "none")

@@ -190,6 +190,15 @@ def test_a_run_under_a_dead_worker_is_taken_up(small: Small, dead_worker: str) -
     assert (found.action, found.reason, found.status) == ("train", "interrupted before", "running")
 
 
+def test_a_run_whose_worker_died_after_its_last_score_is_still_to_be_ended(small: Small, dead_worker: str) -> None:
+    (run,) = small.runs()
+    small.score(small.claim(run, dead_worker), *TASKS)
+
+    found = planned(small)
+    assert (found.action, found.status, found.tasks) == ("score", "running", ())
+    assert found.reason == "every task has its score, but its end is not recorded"
+
+
 def test_missing_training_data_of_the_users_blocks(small: Small, place: Path) -> None:
     (place / "train.json").unlink()
 

@@ -142,6 +142,13 @@ def test_sixty_methods_get_letters() -> None:
     assert all(bool(groups[a] & groups[b]) != gaps[a, b] for a, b in combinations(range(60), 2))
 
 
+def test_two_hundred_methods_of_which_few_pairs_are_separated_get_letters_at_once() -> None:
+    """Each separated pair doubles the largest sets of methods that are not: here there are 2**40."""
+    separated = np.zeros((200, 200), bool)
+    separated[range(0, 80, 2), range(1, 80, 2)] = True
+    assert_letters_say(letters(separated | separated.T), separated | separated.T)
+
+
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_what_seeds_can_detect_is_what_a_t_test_can(seeds: int) -> None:
     spread = 0.8

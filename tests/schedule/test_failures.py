@@ -125,7 +125,7 @@ def message(done: Done) -> str:
     return str(done.outcome.results[-1].message)
 
 
-@pytest.mark.parametrize("since", [1, 3])
+@pytest.mark.parametrize("since", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_training_short_of_memory_goes_on_in_smaller_micro_batches_as_if_they_had_been_planned(
     here: Place, since: int
 ) -> None:
@@ -149,6 +149,7 @@ def test_a_training_short_of_memory_goes_on_in_smaller_micro_batches_as_if_they_
     assert not checkpoints(run)
 
 
+@pytest.mark.slow
 def test_a_base_that_was_trained_as_a_whole_is_loaded_anew_for_a_smaller_micro_batch(here: Place) -> None:
     callbacks = 'callbacks: [{class: "misfortunes:Hungry", args: {most: 2, since: 2}}]\n'
     for name, more in (("whole", callbacks), ("planned", "")):
@@ -159,6 +160,7 @@ def test_a_base_that_was_trained_as_a_whole_is_loaded_anew_for_a_smaller_micro_b
     assert losses(runs[0]) == losses(runs[1])
 
 
+@pytest.mark.slow
 def test_a_row_that_does_not_fit_alone_fails_the_run_as_oom(here: Place) -> None:
     done = here.run(method(here, "hungry", "Hungry", "{most: 0}"), method(here, "planned"))
     assert done.outcomes == [("hungry", "failed"), ("planned", "complete")]
@@ -240,6 +242,7 @@ def test_a_full_disk_stops_the_command_and_the_same_command_goes_on_once_there_i
     assert here.run(*runs).outcome.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_vanished_waits_while_the_others_go_on(here: Place) -> None:
     runs = (method(here, "bereft", "Vanished"), method(here, "planned"))
     done = here.run(*runs)

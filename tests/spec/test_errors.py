@@ -92,7 +92,7 @@ def test_aliases_that_multiply_are_refused(write):
     rows += [f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip("abcdef", "bcdefg")]
     write("bad.yaml", "\n".join(rows))
 
-    assert refused("bad.yaml") == ["bad.yaml:1: holds more than 100,000 values"]
+    assert refused("bad.yaml") == ["bad.yaml:1: holds more than 10,000 values"]
 
 
 def test_a_merge_key_may_be_overridden_and_its_mapping_used_twice(write):

@@ -19,14 +19,22 @@ from .records import RUN, TRAINING, entry, experiment, result, taken
 RACERS = 8
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def nowhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that nobody has made yet, or filled."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("server").new()
+    return f"sqlite:///{tmp_path / 'results.db'}"
+
+
 def test_of_eight_processes_that_race_to_make_the_database_and_claim_its_run_one_gets_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nowhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     race = importlib.import_module("racing").race  # by a name that a spawned process finds
-    db, start = tmp_path / "results.db", tmp_path / "start"
+    start = tmp_path / "start"
     with ProcessPoolExecutor(RACERS, mp_context=multiprocessing.get_context("spawn")) as pool:
-        racing = [pool.submit(race, f"w{n}", f"sqlite:///{db}", RUN, str(start)) for n in range(RACERS)]
+        racing = [pool.submit(race, f"w{n}", nowhere, RUN, str(start)) for n in range(RACERS)]
         while len(list(tmp_path.glob("start.*"))) < RACERS and not any(each.done() for each in racing):
             time.sleep(0.02)
         start.touch()
@@ -70,6 +78,14 @@ def test_only_one_heir_takes_over(store: Store) -> None:
 
     assert store.claim(RUN, "heir:2:2", "cpu", seen) is not None
     assert store.claim(RUN, "heir:3:3", "cpu", seen) is None
+
+
+def test_a_run_that_another_worker_has_done_since_it_was_seen_is_not_claimed(store: Store) -> None:
+    seen = store.states([RUN])[RUN]
+    store.finish(taken(store), {})
+
+    assert store.claim(RUN, "late:3:3", "cpu", seen) is None
+    assert store.claim(RUN, "late:3:3", "cpu", store.states([RUN])[RUN]) is not None
 
 
 def test_a_late_worker_changes_nothing(store: Store, late: Claim) -> None:

@@ -18,10 +18,10 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_everything_that_is_recorded_comes_out_as_json_lines(store: Store, db: Path, tmp_path: Path) -> None:
+def test_everything_that_is_recorded_comes_out_as_json_lines(store: Store, tmp_path: Path) -> None:
     completed(store, tasks=("boolq", "piqa"))
     folder = tmp_path / "out" / "here"
-    done = CliRunner().invoke(cli, ["--db", f"sqlite:///{db}", "db", "export", str(folder)], catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["--db", store.url, "db", "export", str(folder)], catch_exceptions=False)
     found = {path.stem: lines(path) for path in folder.iterdir()}
 
     assert done.exit_code == 0
@@ -35,9 +35,9 @@ def test_everything_that_is_recorded_comes_out_as_json_lines(store: Store, db: P
     assert sorted(table[table.position == 0].task) == ["boolq", "piqa"]
 
 
-def test_exporting_again_replaces_whole_files_and_leaves_no_drafts(store: Store, db: Path, tmp_path: Path) -> None:
+def test_exporting_again_replaces_whole_files_and_leaves_no_drafts(store: Store, tmp_path: Path) -> None:
     completed(store)
-    command = ["--db", f"sqlite:///{db}", "db", "export", str(tmp_path / "out"), "--json"]
+    command = ["--db", store.url, "db", "export", str(tmp_path / "out"), "--json"]
     first = CliRunner().invoke(cli, command, catch_exceptions=False)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     again = CliRunner().invoke(cli, command, catch_exceptions=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,9 @@ from .records import RUN
 
 
 @pytest.fixture
-def worker(store: Store, db: Path):
+def worker(store: Store):
     """A worker that has committed a training and a task and is in the transaction of its second task."""
-    command = [sys.executable, racing.__file__, f"sqlite:///{db}", RUN]
+    command = [sys.executable, racing.__file__, store.url, RUN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "in the middle of piqa\n"

@@ -17,6 +17,7 @@ from harness.errors import StoreError
 from harness.store.merge import MergeConflict
 from harness.store.store import Store, open_store
 
+from .conftest import Databases
 from .records import RUN, TRAINING, completed, entry, experiment, result, samples, taken
 
 OTHER = "ba9876543210"
@@ -24,14 +25,11 @@ Opened = Callable[[str], Store]
 
 
 @pytest.fixture
-def opened(tmp_path: Path, empty: Path) -> Iterator[Opened]:
+def opened(databases: Databases) -> Iterator[Opened]:
     stores: list[Store] = []
 
     def make(name: str) -> Store:
-        path = tmp_path / f"{name}.db"
-        if not path.exists():
-            shutil.copy(empty, path)
-        stores.append(open_store(f"sqlite:///{path}"))
+        stores.append(open_store(databases(name)))
         return stores[-1]
 
     yield make
@@ -179,13 +177,14 @@ def test_adapters_that_were_trained_to_other_weights_conflict(opened: Opened) ->
         ours.merge(theirs)
 
 
-def test_the_command_takes_a_file_reads_it_only_and_says_what_it_added(opened: Opened, tmp_path: Path) -> None:
-    completed(with_run(opened("theirs"), RUN))
-    theirs = tmp_path / "theirs.db"
-    shutil.copy(theirs, tmp_path / "copy.db")
+def test_the_command_takes_a_file_reads_it_only_and_says_what_it_added(
+    opened: Opened, db: Path, tmp_path: Path
+) -> None:
+    completed(with_run(opened("results"), RUN))
+    shutil.copy(db, tmp_path / "copy.db")
     before = hashlib.sha256((tmp_path / "copy.db").read_bytes()).hexdigest()
     ours = f"sqlite:///{tmp_path / 'new.db'}"
-    done = CliRunner().invoke(cli, ["--db", ours, "db", "merge", str(theirs)], catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["--db", ours, "db", "merge", str(db)], catch_exceptions=False)
 
     assert done.exit_code == 0
     assert "added 1 run, 1 training, 1 scored task of" in done.stdout

@@ -139,6 +139,7 @@ def test_a_file_that_is_no_database_is_refused_and_stays_as_it_was(tmp_path: Pat
         ("results.db", "write sqlite:///FILE"),
         ("://", "write sqlite:///FILE"),
         ("nodb://server/x", "write sqlite:///FILE"),
+        ("mysql://me:secret@server/x", r"mysql://me:\*{3}@server/x.* mysql is not supported"),
         ("sqlite:////no/such/folder/results.db", "there is no folder /no/such/folder"),
     ],
 )

@@ -28,7 +28,7 @@ def upgrade() -> None:
     sa.Column('train_id', sa.String(length=12), nullable=False),
     sa.Column('model', sa.String(), nullable=False),
     sa.Column('method', sa.String(), nullable=False),
-    sa.Column('seed', sa.Integer(), nullable=True),
+    sa.Column('seed', Big, nullable=True),
     sa.Column('spec', sa.JSON(), nullable=False),
     sa.Column('status', sa.String(), nullable=False),
     sa.Column('stage', sa.String(), nullable=True),
