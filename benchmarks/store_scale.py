@@ -5,8 +5,8 @@ python benchmarks/store_scale.py FOLDER --experiments 5    5,000 runs: each expe
 python benchmarks/store_scale.py FOLDER --json             one JSON document
 
 A command is a whole process, the interpreter's start included; the median of several is given. CPU time, user and
-system, hardly depends on what else the machine does. A claim is timed inside a process, on a copy of the database's
-last run. What takes longer than the time-out is stopped and has no figure.
+system, hardly depends on what else the machine does. A claim is timed inside a process, on a run that is
+added for it. What takes longer than the time-out is stopped and has no figure.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from harness.store.store import open_store
 
 @dataclass(frozen=True)
 class Timing:
-    """Median seconds of one thing done; None where it was stopped. target: seconds of wall time, where there is one."""
+    """Median seconds of one thing done; None where it was stopped. target: of wall time, None where there is none."""
 
     what: str
     wall: float | None
@@ -117,7 +117,7 @@ def _cpu() -> float:
 
 
 def _claim(path: Path, rounds: int) -> Timing:
-    """Claims and releases a run that waits, in an experiment of its own that is forgotten afterwards."""
+    """Claims and releases a run that waits, in an experiment of its own."""
     run_id = "claimed00000"
     fields = {"name": "claims", "profile": "paper", "path": "", "question": "", "benchmark": "claims", "spec": {}}
     with open_store(f"sqlite:///{path}") as store:
