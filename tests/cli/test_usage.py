@@ -41,7 +41,7 @@ def test_validate_prints_problems_as_json(project: Project) -> None:
         (("--db", "sqlite:////nowhere/at/all.db", "run", "line.yaml"), "no folder"),
         (("--db", "nonsense://x", "status"), "can't be used"),
         (("--adapters", "nowhere", "adapters", "list"), "is no directory"),
-        (("fly",), "No such command 'fly', allowed: adapters, data, db, plan"),
+        (("fly",), "No such command 'fly', allowed: adapters, compare, data, db"),
         (("rnu", "line.yaml"), "No such command 'rnu', did you mean 'run'?"),
         (("status", "--limit", "5"), "are about SPEC: name it"),
     ],
