@@ -45,7 +45,7 @@ def test_what_is_no_task(problems, monkeypatch, fields, field, message):
     ("content", "message"),
     [
         (b"task: a\ngroup: [\n", "bad.yaml:3: not valid YAML: expected the node content"),
-        (b"task: \xff\n", "bad.yaml: can't be read: 'utf-8' codec can't decode"),
+        (b"task: \xff\n", "bad.yaml:1: can't be read: is not UTF-8 text"),
         (b"task: \x00\n", "bad.yaml: can't be read: unacceptable character #x0000"),
     ],
 )
