@@ -227,7 +227,8 @@ def test_ctrl_c_ends_a_download_without_a_file(project: Project) -> None:
             os.kill(process.pid, signal.SIGINT)
             assert process.wait(20) == 3
             assert process.stderr is not None
-            assert process.stderr.read().splitlines()[-1] == "interrupted"
+            told = process.stderr.read().splitlines()[-1]
+            assert told == "interrupted; the same command goes on from here: harness data fetch math_10k"
     assert list((project.folder / ".harness" / "data").iterdir()) == []
 
 
