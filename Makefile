@@ -26,7 +26,7 @@ install: $(VENV)/.installed  ## Make a virtual environment with the harness in i
 
 demo: $(VENV)/.installed  ## Train, score and rank six methods on the embedded model.
 	@mkdir -p .harness
-	$(BIN)/harness --db sqlite:///.harness/demo.db run experiments/smoke.yaml
+	$(BIN)/harness --db sqlite:///.harness/demo.db run experiments/smoke.yaml --workers $(WORKERS)
 
 methods: $(VENV)/.installed  ## Prove a dozen methods on the embedded model.
 	$(BIN)/harness adapters check none full lora dora adalora lora_plus vera denselora ia3 oft prefix_tuning loreft

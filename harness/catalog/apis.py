@@ -28,6 +28,11 @@ def without_key(text: str) -> str:
     return text.replace(key(), HIDDEN) if key() else text
 
 
+def no_likelihoods(task: str, protocol: str) -> str:
+    """Why a server can't be asked a task that compares likelihoods."""
+    return f"{task} compares likelihoods, which {protocol} does not give"
+
+
 def host_of(url: str) -> str:
     """The host that an address names, with its port where that is given."""
     return urlsplit(url).netloc

@@ -27,11 +27,11 @@ def db() -> None:
 @click.pass_obj
 def upgrade_database(settings: Settings) -> None:
     """Bring the database to this version's schema."""
-    from harness.store.database import SCHEMA
+    from harness.store.database import SCHEMA, shown
     from harness.store.store import upgrade_store
 
     upgrade_store(settings.db)
-    click.echo(f"{settings.db}: schema {SCHEMA}")
+    click.echo(f"{shown(settings.db)}: schema {SCHEMA}")
 
 
 @db.command("check")
@@ -42,6 +42,8 @@ def check_database(settings: Settings, as_json: bool) -> int:
 
     Changes nothing. Exit codes: 0 sound, 1 something was found.
     """
+    from harness.store.database import shown
+
     with reading(settings) as store:
         found = list(store.findings()) if store else []
         if store and not any(finding.damage for finding in found):
@@ -54,7 +56,7 @@ def check_database(settings: Settings, as_json: bool) -> int:
             run = f"{finding.run_id} " if finding.run_id else ""
             click.echo(f"{run}{finding.problem}: {finding.advice}")
         if not found:
-            click.echo(f"{settings.db}: sound")
+            click.echo(f"{shown(settings.db)}: sound")
     return UNSOUND if found else SOUND
 
 
@@ -83,6 +85,7 @@ def merge_database(settings: Settings, other: str, keep_ours: bool, as_json: boo
     Runs that both have count once; what is recorded here never changes. Where both have results of a run that
     differ, all such runs are named and nothing is written, unless --keep-ours leaves them out. OTHER is only read.
     """
+    from harness.store.database import shown
     from harness.store.store import open_store
 
     url = other if "://" in other else f"sqlite:///{other}"
@@ -95,7 +98,7 @@ def merge_database(settings: Settings, other: str, keep_ours: bool, as_json: boo
         click.echo(f"left out: {conflict}", err=True)
     added = {"run": found.runs, "training": found.trainings, "scored task": found.scores}
     counts = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in added.items())
-    click.echo(f"{settings.db}: added {counts} of {url}")
+    click.echo(f"{shown(settings.db)}: added {counts} of {shown(url)}")
 
 
 @db.command("export")

@@ -18,7 +18,7 @@ Exit codes: 0 done; 1 some run failed; 2 invalid input or usage; 3 interrupted o
 
 def reference() -> str:
     """Every command's help as one Markdown page."""
-    return HEAD + "".join(_sections(cli, click.Context(cli, info_name="harness")))
+    return HEAD + "".join(_sections(cli, click.Context(cli, info_name="harness", **cli.context_settings)))
 
 
 def _sections(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -9,7 +9,7 @@ import click
 
 from harness.catalog.prompts import CHAT
 from harness.cli.options import dash
-from harness.errors import HarnessError, NotFoundError, nearest
+from harness.errors import HarnessError, NotFoundError, RunError, nearest
 from harness.spec.run import RunSpec
 from harness.store.records import RunRecord, Sample
 from harness.store.store import Store
@@ -51,7 +51,7 @@ def with_questions(record: RunRecord, found: dict[str, list[dict[str, Any]]]) ->
         try:
             questions = asked_again(run, task, [Sample(**row) for row in rows], tokenizer)
             why = UNKNOWN
-        except HarnessError as error:
+        except (HarnessError, RunError) as error:
             questions, why = [None] * len(rows), str(error)
         asked[task] = [
             row | ({"prompt": None, "target": None, "missing": why} if each is None else vars(each))

@@ -9,6 +9,7 @@ import click
 from harness.cli.main import Settings
 from harness.cli.options import as_json, dash, print_json
 from harness.errors import NotFoundError
+from harness.store.database import shown
 from harness.store.records import RunRecord
 from harness.store.store import Store
 
@@ -80,7 +81,7 @@ def show(
 def _find(store: Store, run_id: str) -> RunRecord:
     found = store.runs(prefix=run_id, loss=True)
     if not found:
-        raise NotFoundError(f"no run {run_id!r} in {store.url}; harness status lists them")
+        raise NotFoundError(f"no run {run_id!r} in {shown(store.url)}; harness status lists them")
     if len(found) > 1:
         raise NotFoundError(f"{run_id!r} means {len(found)} runs: {', '.join(record.run_id for record in found)}")
     return found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
-from harness.catalog.apis import KEY, host_of, is_local, key
+from harness.catalog.apis import KEY, host_of, is_local, key, no_likelihoods
 from harness.catalog.tasks import GENERATIVE, Task
 from harness.spec.run import ApiRef
 
@@ -27,4 +27,4 @@ def unanswerable(api: ApiRef, tasks: Iterable[Task]) -> Iterator[tuple[str, str]
     """The tasks that compare likelihoods: a server gives answers alone."""
     for task in tasks:
         if task.output_type != GENERATIVE:
-            yield "tasks", f"{task.name} compares likelihoods, which {api.protocol} does not give"
+            yield "tasks", no_likelihoods(task.name, api.protocol)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.catalog.tasks import GENERATIVE
 from harness.errors import HarnessError, RunError
 from harness.pipeline.classes import hushed
 from harness.pipeline.due import due
@@ -80,12 +79,12 @@ def _check_tasks(
     run: RunSpec, missing: Sequence[str], tokenizer: PreTrainedTokenizerBase | None, context: int | None
 ) -> None:
     from harness.score.items import examine
+    from harness.score.scoring import check_answerable
     from harness.score.task_index import load_tasks
 
     examine(run, missing, tokenizer, context)
-    for each in load_tasks(missing, run.score.tasks_path) if run.model.api is not None else ():
-        if each.task.OUTPUT_TYPE != GENERATIVE:
-            raise RunError("config", f"{each.name} compares likelihoods, which {run.model.api.protocol} does not give")
+    if run.model.api is not None:
+        check_answerable(load_tasks(missing, run.score.tasks_path), run.model.api)
 
 
 def _check_training(run: RunSpec, tokenizer: PreTrainedTokenizerBase, context: int | None) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.report.selection import Candidate
+from harness.report.selection import Candidate, row_key
 
 PREFIX = 6
 """Digits of a run_id that tell two rows apart where nothing that is shown does."""
+
+
+def labelled_rows(runs: Iterable[Candidate]) -> list[tuple[str, list[Candidate]]]:
+    """The rows that these runs make: each row's label and its runs, which differ in their seeds alone."""
+    by_key: dict[str, list[Candidate]] = defaultdict(list)
+    for run in runs:
+        by_key[row_key(run)].append(run)
+    return list(zip(row_labels([members[0] for members in by_key.values()]), by_key.values(), strict=True))
 
 
 def row_labels(firsts: Sequence[Candidate]) -> list[str]:

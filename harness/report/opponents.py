@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import NotFoundError, nearest
-from harness.report.labels import row_labels
-from harness.report.selection import Candidate, Selection, candidates, row_key, selections
+from harness.report.labels import labelled_rows
+from harness.report.selection import Candidate, Selection, candidates, selections
+from harness.report.versions import task_versions
 from harness.store.store import Store
 
 SHORTEST_ID = 4
@@ -92,11 +92,7 @@ def opponents(
     a, b: a row's label, a method's name where one row has it, or the first digits of a run id. Raises NotFoundError
     for a name that nothing has (with the nearest), that several rows have, and for two that meet on no board.
     """
-    places = [
-        place
-        for place in store.memberships(experiment)
-        if benchmark in (None, place.benchmark) and (experiment is None or place.experiment == experiment)
-    ]
+    places = [place for place in store.memberships(experiment) if benchmark in (None, place.benchmark)]
     boards = [
         _Board(selection)
         for selection in selections(candidates(store, places))
@@ -119,12 +115,8 @@ class _Board:
 
     def __init__(self, selection: Selection) -> None:
         self.runs = selection.candidates
-        groups: dict[str, list[Candidate]] = defaultdict(list)
-        for run in selection.candidates:
-            if run.scores:
-                groups[row_key(run)].append(run)
-        labels = row_labels([members[0] for members in groups.values()])
-        self.rows: dict[str, Sequence[Candidate]] = dict(zip(labels, groups.values(), strict=True))
+        versions = task_versions(self.runs)
+        self.rows: dict[str, Sequence[Candidate]] = dict(labelled_rows(run for run in self.runs if versions.main(run)))
 
     def find(self, name: str) -> dict[str, Sequence[Candidate]]:
         """The rows or runs that are called so: by label, else by method, else by run id."""

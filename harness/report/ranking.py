@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,9 +13,9 @@ from harness.report.claims import evidence_notes
 from harness.report.estimates import averageable, falls, scale
 from harness.report.evidence import Evidence, evidence
 from harness.report.groups import groups
-from harness.report.labels import row_labels
+from harness.report.labels import labelled_rows
 from harness.report.rows import Row, make_row
-from harness.report.selection import Candidate, Selection, row_key
+from harness.report.selection import Candidate, Selection
 from harness.report.versions import TaskVersions, task_versions
 from harness.store.store import Store
 
@@ -73,15 +72,8 @@ def _setting(latest: Candidate) -> dict[str, Any]:
 
 
 def _rows(runs: Sequence[Candidate], tasks: Sequence[str], versions: TaskVersions, known: Evidence) -> list[Row]:
-    by_key: dict[str, list[Candidate]] = defaultdict(list)
-    for run in runs:
-        if versions.main(run):
-            by_key[row_key(run)].append(run)
-    labels = row_labels([members[0] for members in by_key.values()])
-    return [
-        make_row(label, members, tasks, versions, known)
-        for label, members in zip(labels, by_key.values(), strict=True)
-    ]
+    scored = (run for run in runs if versions.main(run))
+    return [make_row(label, members, tasks, versions, known) for label, members in labelled_rows(scored)]
 
 
 def _ranked(rows: Sequence[Row], ascending: bool) -> tuple[Row, ...]:

@@ -15,6 +15,7 @@ import torch
 from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate
 
+from harness.catalog.apis import no_likelihoods
 from harness.catalog.prompts import render
 from harness.catalog.tasks import GENERATIVE
 from harness.errors import RunError, is_out_of_memory
@@ -76,14 +77,19 @@ def score_api(run: RunSpec, api: ApiRef, tasks: Sequence[str], *, emit: Emit) ->
 
     undisturbed = partial(_apart, run)
     loaded = _loaded(run, tasks, undisturbed)
-    for each in loaded:
-        if each.task.OUTPUT_TYPE != GENERATIVE:
-            raise RunError("config", f"{each.name} compares likelihoods, which {api.protocol} does not give")
+    check_answerable(loaded, api)
 
     def make(report: Emit, task: Task, batch_size: int) -> Answerer:
         return PROTOCOLS[api.protocol](run.model.name, api, batch_size, run.seed or 0, report)
 
     return _score_all(run, make, loaded, undisturbed, emit, lambda size: None)
+
+
+def check_answerable(loaded: Sequence[LoadedTask], api: ApiRef) -> None:
+    """Raises RunError for a task that a server can't answer: one that compares likelihoods."""
+    for each in loaded:
+        if each.task.OUTPUT_TYPE != GENERATIVE:
+            raise RunError("config", no_likelihoods(each.name, api.protocol))
 
 
 def _loaded(run: RunSpec, tasks: Sequence[str], undisturbed: Undisturbed) -> list[LoadedTask]:

@@ -61,11 +61,12 @@ def for_writing(engine: Engine) -> Engine:
 
 
 def shown(url: str) -> str:
-    """The URL as messages name it: without its password."""
+    """The URL as messages name it: as it was given, but without its password."""
     try:
-        return make_url(url).render_as_string()
+        parsed = make_url(url)
     except ArgumentError:
         return url
+    return url if parsed.password is None else parsed.render_as_string()
 
 
 def sqlite_file(url: str) -> Path | None:
