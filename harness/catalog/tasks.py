@@ -86,8 +86,19 @@ def _read(path: Path) -> Any:
 
 
 def tasks_in(folder: Path) -> dict[str, Task]:
-    """The tasks that the YAML files below a folder define, by name. Raises SpecError for a file that is no YAML."""
-    return {raw["task"]: _task(path, raw) for path, raw in _task_files(folder)}
+    """The tasks that the YAML files below a folder define, by name.
+
+    Raises SpecError for a file that is no YAML, and for a name that two files give.
+    """
+    found: dict[str, Task] = {}
+    twice: list[Problem] = []
+    for path, raw in _task_files(folder):
+        task = found.setdefault(raw["task"], _task(path, raw))
+        if task.path != path:
+            twice.append(Problem(str(path), 0, "task", f"{task.name!r} is the task of {task.path}, too; rename one"))
+    if twice:
+        raise SpecError(twice)
+    return found
 
 
 def task_of(path: Path) -> Task | None:

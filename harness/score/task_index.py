@@ -89,7 +89,19 @@ def _load(name: str, manager: TaskManager) -> Iterator[LoadedTask]:
         if task.get_config("num_fewshot") is None:
             task.set_config("num_fewshot", 0)
         task.set_fewshot_seed(FEWSHOT_SEED)
+        _check_filters(task_name, task)
         yield LoadedTask(task_name, task, _content(task_name, task, manager))
+
+
+def _check_filters(name: str, task: Task) -> None:
+    """Makes a task's filters once: lm-eval makes them, and finds a wrong pattern, only when all is answered."""
+    for ensemble in getattr(task, "_filters", []):
+        for make in ensemble.filters:
+            try:
+                make()
+            except Exception as error:
+                message = f"{name}: its filter {ensemble.name!r} can't be made: {_told(error)}"
+                raise RunError("config", message) from error
 
 
 def _told(error: BaseException) -> str:

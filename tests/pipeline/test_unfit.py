@@ -36,6 +36,7 @@ doc_to_text: "{{question}} is"
 doc_to_target: "{{answer}}"
 metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """
+FILTER = 'filter_list: [{name: number, filter: [{function: regex, regex_pattern: "[0-9"}]}]\n'
 ROWS = [{"question": "1 + 1", "answer": "2"}, {"question": "1 + 2", "answer": "3"}]
 Refused = Callable[..., str]
 
@@ -71,6 +72,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
         ("test_split: test\n", "", "sums can't be loaded: ValueError: Task dataset"),
         ("generate_until", "generate", "sums can't be loaded: ValueError: Got invalid output_type 'generate'"),
         ("sums.jsonl", "gone.jsonl", "sums: its data can't be read: Unable to find"),
+        ("metric_list", FILTER + "metric_list", "sums: its filter 'number' can't be made: unterminated character set"),
     ],
 )
 def test_a_task_that_can_not_be_asked(old: str, new: str, message: str, refused: Refused) -> None:

@@ -57,6 +57,14 @@ def test_a_broken_task_file_is_told_with_its_name(experiment, folder, content, m
     assert f"{folder}/mine/{message}" in str(error.value)
 
 
+def test_two_files_that_name_the_same_task_are_told(experiment, write, folder):
+    write("mine/a.yaml", "task: riddles\n")
+    write("mine/b/c.yaml", "task: riddles\n")
+    with pytest.raises(SpecError) as error:
+        experiment(tasks=["riddles"], tasks_path="mine")
+    assert f"{folder}/mine/b/c.yaml task: 'riddles' is the task of {folder}/mine/a.yaml, too" in str(error.value)
+
+
 def test_a_task_file_with_odd_metadata_is_a_task_without_data_to_check(experiment, write):
     write("mine/odd.yaml", "task: odd\nmetadata: [1]\n")
     write("mine/odder.yaml", "task: odder\nmetadata: {file: [1]}\n")
