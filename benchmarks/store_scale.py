@@ -66,7 +66,8 @@ def _commands() -> list[tuple[list[str], float | None]]:
         (["status"], 0.5),
         (["show", run_id_of(1)], None),
         ([*board, "--experiment", name_of(0)], 1.0),
-        (board, 3.0),
+        ([*board, "--format", "json"], 3.0),
+        (board, None),
     ]
 
 
@@ -121,7 +122,8 @@ def _claim(path: Path, rounds: int) -> Timing:
     run_id = "claimed00000"
     fields = {"name": "claims", "profile": "paper", "path": "", "question": "", "benchmark": "claims", "spec": {}}
     with open_store(f"sqlite:///{path}") as store:
-        store.register(fields, [Entry(run_id, run_id, "model", "method", 0, {}, "claimed", ())])
+        (known,) = store.runs([run_id_of(1)])
+        store.register(fields, [Entry(run_id, run_id, "model", "method", 0, known.spec, "claimed", ())])
 
         def once() -> None:
             claim = store.claim(run_id, "node:1:1", "cpu")

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy
 from sqlalchemy import Connection, insert
+from sqlalchemy.orm import Session
 
 from harness.spec.run import AdapterRef, DataRef, ModelRef, PromptRef, RunSpec, ScoreSettings, SourceRef, TrainSettings
 from harness.store.database import engine_for, for_writing
+from harness.store.documents import Documents, parts_of_spec
 from harness.store.packing import pack_list, pack_outcomes
 from harness.store.store import upgrade_store
 from harness.store.tables import (
@@ -42,6 +44,8 @@ POOL = 200
 COUNTS = {"read": 1000, "used": 1000, "truncated": 0, "dropped": 0, "validation": 0}
 BEGIN = datetime(2026, 1, 1)
 PROVENANCE = {"lm_eval": "0.4.13", "config": {"doc_to_text": "{{ instruction }}\n" * 40, "metadata": {"version": 1.0}}}
+PARAMS = {"r": 16, "alpha": 32, "dropout": 0.05, "targets": "QKVUD"}
+CONFIG = {**PARAMS, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj", "down_proj"]}
 HARDWARE = {"packages": {"torch": "2.13.0", "peft": "0.21.2"}, "hardware": {"cpu": "a processor " * 20}}
 
 
@@ -59,9 +63,9 @@ def build(path: Path, experiments: int) -> None:
              "hashes": pack_list([f"{task}{item}" for item in range(n)])}
             for number, (task, n) in enumerate(ITEMS.items(), 1)
         ])  # fmt: skip
-        answers = _answers()
+        answers, documents = _answers(), Documents(Session(connection))
         for number in range(experiments):
-            _experiment(connection, number, number == experiments - 1, answers)
+            _experiment(connection, number, number == experiments - 1, answers, documents)
     engine.dispose()
 
 
@@ -83,7 +87,7 @@ def _answers() -> Answers:
     return found
 
 
-def _experiment(connection: Connection, number: int, last: bool, answers: Answers) -> None:
+def _experiment(connection: Connection, number: int, last: bool, answers: Answers, documents: Documents) -> None:
     first = number * PER_EXPERIMENT + 1
     moment = BEGIN + timedelta(hours=number)
     connection.execute(insert(Experiment), {
@@ -92,22 +96,26 @@ def _experiment(connection: Connection, number: int, last: bool, answers: Answer
         "registered_at": moment,
     })  # fmt: skip
     points = list(enumerate(product(range(len(METHODS)), range(SETTINGS), range(SEEDS)), first))
-    runs = [_run(number, id, *point, last, moment) for id, point in points]
+    runs = [_run(number, id, *point, last, moment, documents) for id, point in points]
     connection.execute(insert(Run), runs)
     connection.execute(insert(Membership), [
         {"experiment": number + 1, "run": run["id"], "label": f"{run['method']} {(run['id'] - 1) // SEEDS % SETTINGS}",
          "position": run["id"] - first, "tasks": list(ITEMS), "departures": []}
         for run in runs
     ])  # fmt: skip
-    connection.execute(insert(Training), [_training(run) for run in runs])
+    connection.execute(insert(Training), [_training(run, documents) for run in runs])
+    hardware, hardware_shared = documents.keep_provenance(HARDWARE)
     connection.execute(insert(Attempt), [
         {"run": run["id"], "number": 1, "worker": "node:1:1", "host": "node", "device": "cuda:0", "settings": {},
-         "started_at": moment, "ended_at": run["finished_at"], "outcome": "complete", "provenance": HARDWARE}
+         "started_at": moment, "ended_at": run["finished_at"], "outcome": "complete", "provenance": hardware,
+         "shared": hardware_shared}
         for run in runs
     ])  # fmt: skip
+    scored, scored_shared = documents.keep_provenance(PROVENANCE)
     chosen = [(id, task, answers[task, point[0]][id * 7 % POOL]) for id, point in points for task in _task_ids()]
     connection.execute(insert(Scoring), [
-        {"run": id, "task": task, "seconds": 1.5, "provenance": PROVENANCE, "scored_at": moment}
+        {"run": id, "task": task, "seconds": 1.5, "scored_at": moment, "shared": scored_shared,
+         "provenance": {**scored, "mean_output_tokens": 10 + id % 1000 / 100}}
         for id, task, _ in chosen
     ])  # fmt: skip
     connection.execute(insert(TaskScore), [row for each in chosen for row in _scores(*each)])
@@ -130,25 +138,26 @@ def _task_ids() -> range:
     return range(1, len(ITEMS) + 1)
 
 
-def _run(number: int, id: int, method: int, setting: int, seed: int, last: bool, moment: datetime) -> dict[str, Any]:
+def _run(
+    number: int, id: int, method: int, setting: int, seed: int, last: bool, moment: datetime, documents: Documents
+) -> dict[str, Any]:
     model = f"model-{number}" + (f"-{setting % MODELS_OF_LAST}" if last else "")
     spec = _spec(model, METHODS[method], 1e-4 * (setting + 1), seed)
     spec |= {"train_id": run_id_of(-id), "run_id": run_id_of(id), "tasks": list(ITEMS)}
+    parts = map(documents.keep, parts_of_spec(spec, (run_id_of(id), run_id_of(-id), seed)))
     return {
         "id": id, "run_id": run_id_of(id), "train_id": run_id_of(-id), "model": model, "method": METHODS[method],
-        "seed": seed, "spec": spec, "status": "complete", "token": 1, "created_at": moment,
-        "finished_at": moment + timedelta(seconds=id % PER_EXPERIMENT),
+        "seed": seed, **dict(zip(("setting", "point"), parts, strict=True)), "status": "complete", "token": 1,
+        "created_at": moment, "finished_at": moment + timedelta(seconds=id % PER_EXPERIMENT),
     }  # fmt: skip
 
 
 def _spec(model: str, method: str, learning_rate: float, seed: int) -> dict[str, Any]:
     template = "Below is an instruction that describes a task. Write a response.\n{{ instruction }}\n" * 8
     source = SourceRef(kind="catalog", location="data", name="data", content="sha256:data")
-    params = {"r": 16, "alpha": 32, "dropout": 0.05, "targets": "QKVUD"}
-    config = {**params, "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj", "down_proj"]}
     return RunSpec(
         model=ModelRef(name=model, content=f"sha256:{model}", dtype="bfloat16"),
-        adapter=AdapterRef(method=method, config_class=f"peft:{method}", config=config, params=params),
+        adapter=AdapterRef(method=method, config_class=f"peft:{method}", config=CONFIG, params=PARAMS),
         data=DataRef(name="data", sources=(source,)),
         train=TrainSettings(epochs=2, learning_rate=learning_rate),
         prompt=PromptRef(name="plain", train=template, score=template),
@@ -157,13 +166,14 @@ def _spec(model: str, method: str, learning_rate: float, seed: int) -> dict[str,
     ).model_dump(mode="json")
 
 
-def _training(run: dict[str, Any]) -> dict[str, Any]:
+def _training(run: dict[str, Any], documents: Documents) -> dict[str, Any]:
+    provenance, shared = documents.keep_provenance({"seed": run["seed"], "peft_config": CONFIG})
     loss = [{"step": step, "loss": 2.5 - step / 100} for step in range(1, 101)]
     return {
         "train_id": run["train_id"], "seconds": 100.0, "steps": 100, "tokens": 500_000, "peak_memory_bytes": 2**30,
         "trainable_params": 1_933_312, "base_params": 8_030_261_248, "trainable_percent": 0.0241,
         "adapter_bytes": 7_700_000, "loss": zlib.compress(json.dumps(loss).encode()), "counts": COUNTS,
-        "provenance": {"seed": run["seed"], "peft_config": run["spec"]["adapter"]["config"]},
+        "provenance": provenance, "shared": shared,
         "trained_at": run["finished_at"],
     }  # fmt: skip
 

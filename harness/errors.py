@@ -3,6 +3,7 @@
 HarnessError                the user's: shown as a message, never a traceback; the command exits with 2
 ├── SpecError               everything wrong with the files that a command was given, all at once
 ├── PrerequisiteError       something is missing here: a package, a file, a device
+│   └── UnfitError          all that an experiment lacks on this machine; another profile may fit
 ├── StoreError              the results database can't be used as it is
 └── NotFoundError           a name or id that nothing answers to
 RunError                    one run failed; recorded with its kind, the other runs go on
@@ -70,6 +71,10 @@ class SpecError(HarnessError):
 
 class PrerequisiteError(HarnessError):
     """Something that must be there is not; the message says what to install, fetch or set."""
+
+
+class UnfitError(PrerequisiteError):
+    """An experiment as it stands can't be run here; the message says all that it lacks, a line each."""
 
 
 class StoreError(HarnessError):

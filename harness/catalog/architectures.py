@@ -22,6 +22,14 @@ def is_letters(targets: object) -> bool:
     return isinstance(targets, str) and targets != "" and set(targets) <= set(LETTERS)
 
 
+def letters_of(model_type: str) -> dict[str, str] | None:
+    """The module that each letter means in an architecture; None for one without a table.
+
+    Two letters that share a name are one fused projection.
+    """
+    return _tables().get(model_type)
+
+
 def module_names(letters: str, model_type: str) -> list[str]:
     """The modules that `letters` mean in an architecture, in the letters' order, each once.
 

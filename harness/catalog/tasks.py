@@ -34,9 +34,14 @@ class _Plain(BoundedLoader):
     """Reads a task file without running what it names."""
 
 
-_Plain.add_multi_constructor(
-    "!", lambda loader, suffix, node: f"!{suffix} {node.value if isinstance(node, yaml.ScalarNode) else ''}"
-)
+class _Ours(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads a task file that comes with the harness: ten times as fast, without the guards that a stranger's needs."""
+
+
+for _loader in (_Plain, _Ours):
+    _loader.add_multi_constructor(
+        "!", lambda loader, suffix, node: f"!{suffix} {node.value if isinstance(node, yaml.ScalarNode) else ''}"
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,14 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if name.endswith(".yaml"))
 
 
+@lru_cache
+def _read_ours(path: Path) -> Any:
+    return yaml.load(path.read_bytes(), Loader=_Ours)  # noqa: S506 - _Ours is a safe loader
+
+
 def _read(path: Path) -> Any:
+    if TASKS_DIR in path.parents:
+        return _read_ours(path)
     text = read_text(path, str(path))
     try:
         return yaml.load(text, Loader=_Plain)  # noqa: S506 - _Plain is a safe loader

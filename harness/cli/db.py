@@ -26,7 +26,7 @@ def db() -> None:
 @db.command("upgrade")
 @click.pass_obj
 def upgrade_database(settings: Settings) -> None:
-    """Bring the database to this version's schema."""
+    """Bring the database to this version's schema and published numbers."""
     from harness.store.database import SCHEMA, shown
     from harness.store.store import upgrade_store
 
@@ -108,8 +108,8 @@ def merge_database(settings: Settings, other: str, keep_ours: bool, as_json: boo
 def export_database(settings: Settings, folder: Path, as_json: bool) -> None:
     """Write everything that is recorded as JSON Lines into a folder.
 
-    runs, trainings, places (of runs in experiments), scores, samples, attempts and late_results, one object a line:
-    pandas.read_json(path, lines=True) reads them.
+    runs, trainings, increments, places (of runs in experiments), scores, samples, attempts and late_results, one
+    object a line: pandas.read_json(path, lines=True) reads them.
     """
     from harness.store.export import export
     from harness.store.store import open_store

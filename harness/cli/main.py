@@ -5,11 +5,12 @@ Exit codes: 0 done; 1 some run failed; 2 invalid input or usage; 3 interrupted o
 
 from __future__ import annotations
 
+import gc
+import os
 import shlex
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -17,6 +18,11 @@ import click
 from harness.errors import HarnessError, nearest
 from harness.paths import database_url
 
+# Where pydantic looks for plugins it reads the metadata of every installed package, which no report has time for.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+COLLECT_AFTER = 100_000
+"""New objects between two garbage collections: what is imported makes many, and none of them is garbage."""
 INVALID = 2
 INTERRUPTED = 3
 COMMANDS = {
@@ -27,11 +33,27 @@ COMMANDS = {
     "show": "harness.cli.show:show",
     "compare": "harness.cli.compare:compare",
     "report": "harness.cli.report:report",
+    "measure": "harness.cli.measure:measure",
     "adapters": "harness.cli.adapters:adapters",
     "tasks": "harness.cli.tasks:tasks",
     "data": "harness.cli.data:data",
     "db": "harness.cli.db:db",
 }
+SUMMARIES = {
+    "validate": "Find every problem in experiment files at once.",
+    "plan": "Show an experiment's runs: what to train, to score, to reuse, and what blocks.",
+    "run": "Do what is missing of an experiment, then print its leaderboard.",
+    "status": "Show runs by status and stage: those of SPEC, or all that are recorded.",
+    "show": "Show one run: specification, provenance, scores, loss curve, attempts, errors, some wrong answers.",
+    "compare": "Compare two methods or two runs on the items and seeds that both have.",
+    "report": "Print results from the database alone.",
+    "measure": "Measure what trainings changed in each matrix, from the adapters that are kept.",
+    "adapters": "The methods that an experiment can name.",
+    "tasks": "The tasks and benchmarks that an experiment can name.",
+    "data": "The training sets and test files that the harness knows: where they are, and getting them.",
+    "db": "Upkeep of the results database.",
+}
+"""The first sentences of the commands' own help, so that `harness --help` need not import them."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,11 @@ class LazyGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         """The commands in the order in which a user meets them."""
         return list(COMMANDS)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes a line for each command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -77,7 +104,7 @@ class LazyGroup(click.Group):
 )
 @click.option("--quiet", is_flag=True, help="No progress, only results and problems.")
 @click.option("--verbose", is_flag=True, help="Show tracebacks of failed runs.")
-@click.version_option(version("peft-harness"), prog_name="harness")
+@click.version_option(package_name="peft-harness", prog_name="harness")
 @click.pass_context
 def cli(context: click.Context, db: str | None, adapters: Path | None, quiet: bool, verbose: bool) -> None:
     """Find out, honestly, which parameter-efficient fine-tuning method to use.
@@ -90,6 +117,7 @@ def cli(context: click.Context, db: str | None, adapters: Path | None, quiet: bo
 
 def main() -> None:
     """The entry point: runs a command, says what the user must mend, and exits with the documented code."""
+    gc.set_threshold(COLLECT_AFTER)
     try:
         sys.exit(cli.main(prog_name="harness", standalone_mode=False) or 0)
     except click.exceptions.Exit as done:

@@ -9,8 +9,12 @@ from typing import Any
 
 import click
 
+from harness.cli.aligned import LONG, aligned
 from harness.cli.main import Settings
 from harness.cli.options import UNBOUNDED, as_json, dash, experiment_options, load, print_json, reading
+from harness.cli.plan_cost import Costs, cost_lines
+from harness.cli.plan_cost import as_json as cost_json
+from harness.cli.plan_tuning import tuning_json, tuning_lines
 from harness.pipeline.check import Counted
 from harness.pipeline.plan import Plan, PlannedRun
 from harness.spec.expansion import Point
@@ -36,29 +40,43 @@ def plan(
 ) -> None:
     """Show an experiment's runs: what to train, to score, to reuse, and what blocks.
 
-    Counts trainable parameters without loading weights. Exits with 0, also when something is missing.
+    Counts trainable parameters without loading weights, and estimates tokens, memory and time. Exits with 0, also
+    when something is missing.
     """
     from harness.pipeline.check import count
     from harness.pipeline.code import named_code
     from harness.pipeline.plan import plan as make_plan
+    from harness.pipeline.tuning import tried
     from harness.schedule.run import with_configs
-    from harness.spec.grid import points
+    from harness.schedule.tuned import to_be_chosen
+    from harness.spec.grid import points, tunings
 
     experiment = load(settings, spec, profile, changes, limit)
-    with_configs(experiment)
-    found = points(experiment)
+    found = with_configs(experiment)
     with reading(settings) as store:
+        done = tried(experiment, store, retry_failed)
+        found, tuned = points(experiment, done) if done else found, tunings(experiment)
         plans = make_plan([point.run for point in found], store, retry_failed)
+        waiting = make_plan(to_be_chosen(experiment, done), store)
         counts = _recorded(plans, store) if store else {}
+        costs = Costs(plans, store)
     counts |= count([planned.run for planned in plans.runs if planned.run.run_id not in counts])
     plans = _refused(plans, counts)
     code = named_code(planned.run for planned in plans.runs)
-    rows = [_row(planned, point, counts[planned.run.run_id]) for planned, point in zip(plans.runs, found)]
+    estimates = costs.estimate(plans, counts)
+    rows = [
+        _row(planned, point, counts[planned.run.run_id], cost_json(estimate))
+        for planned, point, estimate in zip(plans.runs, found, estimates, strict=True)
+    ]
     if as_json:
-        print_json({"experiment": experiment.name, "profile": experiment.profile, "runs": rows, "code": code})
+        named = {"experiment": experiment.name, "profile": experiment.profile}
+        document = {**named, "runs": rows, "code": code, "tuning": tuning_json(tuned, done)}
+        print_json(document, compact=len(rows) > LONG)
         return
     _show(experiment, rows)
-    _explain(experiment, plans, found, code)
+    _explain(experiment, plans, waiting, found, code)
+    for line in (*cost_lines(estimates, costs.room), *tuning_lines(experiment, tuned, done)):
+        click.echo(line)
 
 
 def _refused(plans: Plan, counts: dict[str, Counted]) -> Plan:
@@ -85,7 +103,7 @@ def _recorded(plans: Plan, store: Store) -> dict[str, Counted]:
     }
 
 
-def _row(planned: PlannedRun, point: Point, counted: Counted) -> dict[str, Any]:
+def _row(planned: PlannedRun, point: Point, counted: Counted, estimate: dict[str, Any] | None) -> dict[str, Any]:
     run = planned.run
     return {
         "run_id": run.run_id,
@@ -102,46 +120,52 @@ def _row(planned: PlannedRun, point: Point, counted: Counted) -> dict[str, Any]:
         "trainable_params": counted.trainable_params,
         "base_params": counted.base_params,
         "trainable_percent": counted.trainable_percent,
-        "estimate": _estimate(planned),
+        "estimate": estimate,
         "train_id": run.train_id,
         "departures": list(point.departures),
         "warning": foreign_base(run),
+        "role": point.role,
     }
 
 
-def _estimate(planned: PlannedRun) -> dict[str, Any] | None:
-    """What a run will cost, as far as its specification says it: optimizer steps and training examples."""
-    train = planned.run.train
-    if planned.action != "train" or train is None or train.steps is None:
-        return None
-    return {"steps": train.steps, "examples": train.steps * train.batch_size}
+HEADS = ("run", "label", "seed", "trainable", "%", "action", "reason")
+RIGHT = ("seed", "trainable", "%")
 
 
 def _show(experiment: ExperimentSpec, rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=experiment.question or experiment.name, title_justify="left", box=None, padding=(0, 1))
-    for name in ("run", "label", "seed", "trainable", "%", "action", "reason"):
-        table.add_column(
-            name, justify="right" if name in ("seed", "trainable", "%") else "left", no_wrap=name == "run"
-        )
-    for row in rows:
-        table.add_row(
-            row["run_id"],
-            row["label"] + ("*" if row["departures"] else ""),
-            dash(row["seed"]),
-            dash(row["trainable_params"], ","),
-            dash(row["trainable_percent"], ".4f"),
-            row["action"],
-            "see below" if row["action"] == "blocked" else row["reason"],
-        )
+    title, cells = experiment.question or experiment.name, [_cells(row) for row in rows]
+    if len(rows) > LONG:
+        for line in (title, *aligned(HEADS, cells, RIGHT)):
+            click.echo(line)
+        return
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
+    for name in HEADS:
+        table.add_column(name, justify="right" if name in RIGHT else "left", no_wrap=name == "run")
+    for row in cells:
+        table.add_row(*row)
     width = None if sys.stdout.isatty() else UNBOUNDED
     Console(width=width, markup=False, highlight=False, emoji=False).print(table)
 
 
-def _explain(experiment: ExperimentSpec, plans: Plan, found: Sequence[Point], code: Sequence[str]) -> None:
-    """What the table has no room for, a line each."""
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["run_id"],
+        row["label"] + ("*" if row["departures"] else ""),
+        dash(row["seed"]),
+        dash(row["trainable_params"], ","),
+        dash(row["trainable_percent"], ".4f"),
+        row["action"],
+        "see below" if row["action"] == "blocked" else row["reason"],
+    )
+
+
+def _explain(
+    experiment: ExperimentSpec, plans: Plan, waiting: Plan, found: Sequence[Point], code: Sequence[str]
+) -> None:
+    """What the table has no room for, a line each. waiting: runs that tuning has yet to decide on."""
     from harness.schedule.run import foreign_bases, obstacle_problems
     from harness.spec.profiles import profile_departures
 
@@ -151,7 +175,7 @@ def _explain(experiment: ExperimentSpec, plans: Plan, found: Sequence[Point], co
             click.echo(f"blocked: {experiment.located.problem(point.place, planned.reason)}")
         elif planned.action == "blocked" and not planned.obstacles:
             click.echo(f"blocked: {planned.run.run_id}: {planned.reason}")
-    for problem in obstacle_problems(experiment, plans):
+    for problem in obstacle_problems(experiment, Plan((*plans.runs, *waiting.runs))):
         click.echo(f"missing: {problem}")
     for problem in foreign_bases(experiment, found):
         click.echo(f"warning: {problem}")

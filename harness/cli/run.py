@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
 from harness.cli.duration import Duration
 from harness.cli.main import Settings
-from harness.cli.options import as_json, experiment_options, load, print_json
+from harness.cli.offer import offer
+from harness.cli.options import as_json, experiment_options, load, print_json, reading
+from harness.errors import UnfitError
 from harness.pipeline.plan import Plan
 from harness.schedule.run import EXECUTORS, Options, Outcome
+from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
+from harness.spec.tuning import Tried, tuned
 
 MOST = 256
 """More processes than this on one machine are a slip of the finger."""
@@ -61,9 +66,11 @@ def run(
 ) -> None:
     """Do what is missing of an experiment, then print its leaderboard.
 
-    What is recorded is reused: interrupt it, run it again, add a method or a seed. Exits with 1 if a run failed,
-    2 if something blocks it, 3 if it was interrupted.
+    What is recorded is reused: interrupt it, run it again, add a method or a seed. Where this machine can't do it, it
+    says in seconds what is lacking and which profiles fit. Exits with 1 if a run failed, 2 if something blocks it, 3
+    if it was interrupted.
     """
+    from harness.pipeline.tuning import tried
     from harness.schedule.machine import crowding
     from harness.schedule.progress import progress
     from harness.schedule.run import foreign_bases, selected
@@ -71,18 +78,34 @@ def run(
     from harness.store.network import network_warning
 
     experiment = load(settings, spec, profile, changes, limit)
-    labels = {point.run.run_id: point.label for point in selected(experiment, only)}
+    done: dict[str, Tried] = {}
+    if experiment.file.select:
+        with reading(settings) as store:
+            done = tried(experiment, store, retry_failed)
+    chosen = selected(experiment, only, done)
+    labels = {point.run.run_id: point.label for point in chosen}
     if not labels:
         raise click.UsageError(f"--only {only!r} matches no run of {experiment.name}")
     _check_workers(executor, workers, runs_per_device)
     options = Options(executor, workers, runs_per_device, only, retry_failed, fail_fast, timeout)  # type: ignore[arg-type]
-    chosen = selected(experiment, only)
     crowded = crowding([point.run for point in chosen], workers or runs_per_device or 1)
     risks = [warning for warning in (network_warning(settings.db), crowded) if warning]
     for warning in [*risks, *foreign_bases(experiment, chosen)]:
         click.echo(f"warning: {warning}", err=True)
-    with progress(labels, quiet=settings.quiet) as listen:
-        outcome = do(experiment, settings.db, options, listen, lambda plan: _begin(settings, experiment, plan))
+    try:
+        with progress(labels, quiet=settings.quiet) as listen:
+            outcome = do(
+                experiment,
+                settings.db,
+                options,
+                listen,
+                begin=lambda plan: _begin(settings, experiment, plan),
+                chose=lambda points: _chose(settings, points, labels),
+            )
+    except UnfitError as error:
+        may_ask = not (settings.quiet or as_json)
+        offer(error, experiment, lambda name: load(settings, spec, name, changes, limit), may_ask)
+        return
     _say(settings, experiment, outcome)
     _leaderboard(settings, experiment, list(labels), outcome, as_json)
     click.get_current_context().exit(outcome.exit_code)
@@ -103,6 +126,14 @@ def _begin(settings: Settings, experiment: ExperimentSpec, plan: Plan) -> None:
         click.echo(f"{experiment.name} ({experiment.profile}): {plan.summary()}", err=True)
 
 
+def _chose(settings: Settings, points: Sequence[Point], labels: dict[str, str]) -> None:
+    """Says which points tuning has chosen, and adds their runs to those that have labels."""
+    labels.update({point.run.run_id: point.label for point in points})
+    for told in dict.fromkeys(f"{point.label}: {tuned(point.tuning)}" for point in points if point.role == "tuned"):
+        if not settings.quiet:
+            click.echo(told, err=True)
+
+
 def _say(settings: Settings, experiment: ExperimentSpec, outcome: Outcome) -> None:
     """How it went, on stderr: stdout belongs to the leaderboard."""
     done = sum(result.outcome == "complete" for result in outcome.results)
@@ -113,6 +144,8 @@ def _say(settings: Settings, experiment: ExperimentSpec, outcome: Outcome) -> No
         click.echo(f"{experiment.name} ({experiment.profile}): {words}", err=True)
     for planned in outcome.plan.blocked_by("failure"):
         click.echo(f"{planned.run.run_id}: {planned.reason}", err=True)
+    for problem in outcome.unchosen:
+        click.echo(f"not run: {problem}", err=True)
     if outcome.interrupted:
         command = shlex.join(["harness", *sys.argv[1:]])
         click.echo(f"interrupted; the same command goes on from here: {command}", err=True)

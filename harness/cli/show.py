@@ -65,7 +65,7 @@ def show(
         raise click.UsageError("--wrong and --task choose among --samples")
     limit = SAMPLES if asked is None else None if asked == "all" else asked
     with open_store(settings.db, read_only=True) as store:
-        record = _find(store, run_id)
+        record = find_run(store, run_id)
         document = _document(store, record)
         found = samples(store, record, _tasks(document), task, limit, wrong or asked is None)
     if asked is not None:
@@ -78,7 +78,8 @@ def show(
         _show(document, found)
 
 
-def _find(store: Store, run_id: str) -> RunRecord:
+def find_run(store: Store, run_id: str) -> RunRecord:
+    """The run that an id or its beginning means. Raises NotFoundError for none, and for several."""
     found = store.runs(prefix=run_id, loss=True)
     if not found:
         raise NotFoundError(f"no run {run_id!r} in {shown(store.url)}; harness status lists them")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.main import Settings
 from harness.cli.options import as_json, dash, experiment_options, load, print_json, reading
-from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from harness.spec.tuning import Tried
+    from harness.store.store import Store
 
 STATUSES = ("pending", "running", "complete", "failed", "cancelled")
 WATCH_SECONDS = 2.0
+LISTED = 200
+"""Runs in the list of all that are recorded: those that run, then failed, waiting and the latest complete ones."""
 Rows = dict[str, dict[str, Any]]
 
 
@@ -31,70 +37,86 @@ def status(
     watch: bool,
     as_json: bool,
 ) -> None:
-    """Show runs by status and stage: those of SPEC, or all that are recorded."""
+    """Show runs by status and stage: those of SPEC, or all that are recorded.
+
+    Of many, those that run are listed, then the failed, the waiting and the latest complete ones; `--json` gives all.
+    """
     if spec is None and (profile or changes or limit):
         raise click.UsageError("--profile, --set and --limit are about SPEC: name it")
 
-    def document() -> dict[str, Any]:
-        return _status(settings, _wanted(settings, spec, profile, changes, limit) if spec else None)
+    def document(listed: int | None = None) -> dict[str, Any]:
+        return _status(settings, _wanted(settings, spec, profile, changes, limit) if spec else None, listed)
 
-    found = document()
     if as_json:
-        print_json(found)
+        print_json(document())
         return
+    found = document(LISTED)
     _show(found)
     while watch and any(row["status"] == "running" and row["alive"] for row in found["runs"]):
         time.sleep(WATCH_SECONDS)
-        found = document()
+        found = document(LISTED)
         click.clear()
         _show(found)
 
 
-def _status(settings: Settings, wanted: Rows | None) -> dict[str, Any]:
+def _status(settings: Settings, wanted: Rows | None, listed: int | None) -> dict[str, Any]:
+    """The document that `--json` prints. listed: so many runs at most, where none are wanted."""
     with reading(settings) as store:
-        rows = _recorded(store, wanted) if store else {}
-    wanted = rows if wanted is None else wanted
+        rows = _recorded(store, wanted, listed) if store else {}
+        counts = store.counts() if store and wanted is None else {}
+    if wanted is None:
+        return {"counts": {name: counts.get(name, 0) for name in STATUSES}, "runs": list(rows.values())}
     runs = [blank | rows.get(run_id, {}) for run_id, blank in wanted.items()]
-    counts = {name: sum(row["status"] == name for row in runs) for name in STATUSES}
-    return {"counts": counts, "runs": runs}
+    return {"counts": {name: sum(row["status"] == name for row in runs) for name in STATUSES}, "runs": runs}
 
 
-def _recorded(store: Store, wanted: Rows | None) -> Rows:
+def _recorded(store: Store, wanted: Rows | None, listed: int | None) -> Rows:
     """What is recorded of the runs; of one in several experiments, its place in `wanted`, else in the latest."""
-    from harness.pipeline.workers import is_gone
-
-    places = store.memberships(run_ids=None if wanted is None else list(wanted))
-    ids = list(dict.fromkeys(place.run_id for place in places))
-    states, rows = store.states(ids), Rows()
-    seeds = {record.run_id: record.seed for record in store.runs(ids)}
-    for place in places:
-        state, named = states[place.run_id], (wanted or {}).get(place.run_id, {})
-        row = {
-            "run_id": place.run_id,
-            "experiment": named.get("experiment", place.experiment),
-            "label": named.get("label", place.label),
-            "status": state.status,
-            "stage": state.stage,
-            "attempts": state.attempts,
-            "error": state.error,
-            "seed": seeds[place.run_id],
-            "alive": not is_gone(state) if state.status == "running" else None,
+    rows = Rows()
+    for run in store.listing(None if wanted is None else list(wanted), listed):
+        named = (wanted or {}).get(run.run_id, {})
+        rows[run.run_id] = {
+            "run_id": run.run_id,
+            "experiment": named.get("experiment", run.experiment),
+            "label": named.get("label", run.label),
+            "status": run.status,
+            "stage": run.stage,
+            "attempts": run.attempts,
+            "error": run.error,
+            "seed": run.seed,
+            "alive": None,
         }
-        rows.setdefault(place.run_id, row)
+    _look_for_workers(store, [row for row in rows.values() if row["status"] == "running"])
     return rows
 
 
+def _look_for_workers(store: Store, running: Sequence[dict[str, Any]]) -> None:
+    """Whether somebody is at these runs."""
+    if not running:
+        return
+    from harness.pipeline.workers import is_gone
+
+    states = store.states([row["run_id"] for row in running])
+    for row in running:
+        row["alive"] = not is_gone(states[row["run_id"]])
+
+
 def _wanted(settings: Settings, spec: str, profile: str | None, changes: tuple[str, ...], limit: int | None) -> Rows:
-    """The experiment's runs as they are before anything is recorded."""
+    """The experiment's runs as they are before anything is recorded, but for what tuning has chosen."""
+    from harness.pipeline.tuning import tried
     from harness.spec.grid import points
 
     experiment = load(settings, spec, profile, changes, limit)
+    done: dict[str, Tried] = {}
+    if experiment.file.select:
+        with reading(settings) as store:
+            done = tried(experiment, store)
     blank = {"status": "pending", "stage": None, "attempts": 0, "error": None}
     return {
         point.run.run_id: {"run_id": point.run.run_id, "experiment": experiment.name, "label": point.label}
         | blank
         | {"seed": point.run.seed, "alive": None}
-        for point in points(experiment)
+        for point in points(experiment, done)
     }
 
 
@@ -107,3 +129,5 @@ def _show(document: dict[str, Any]) -> None:
         seed = "" if row["seed"] is None else f" (seed {row['seed']})"
         error = f"  {row['error'].splitlines()[0]}" if row["error"] else ""
         click.echo(f"{row['run_id']}  {state:18}  {dash(row['experiment'])}: {row['label']}{seed}{error}")
+    if left := sum(document["counts"].values()) - len(document["runs"]):
+        click.echo(f"{left:,} more: harness status EXPERIMENT.yaml, or --json for all")

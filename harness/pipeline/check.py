@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
 
 from harness.catalog.models import model_entry
 from harness.errors import RunError
+from harness.paths import PACKAGE
 from harness.pipeline.classes import class_faults, hushed, told
+from harness.pipeline.code import OURS, classes_of
+from harness.pipeline.estimate.kept import Kept
 from harness.spec.identity import canonical
 from harness.spec.run import RunSpec
 
@@ -26,19 +31,47 @@ class Counted:
 
 
 def count(runs: Sequence[RunSpec]) -> dict[str, Counted]:
-    """The parameters of each run by run_id, each method on each architecture counted once."""
-    known: dict[str, Counted] = {}
-    with hushed():
-        return {run.run_id: known.setdefault(_shape(run), _counted(run, known)) for run in runs}
+    """The parameters of each run by run_id, each method on each architecture counted once.
+
+    Counts of PEFT's methods and ours are kept for later commands, which may have no other versions of the packages.
+    """
+    kept, found = Kept("counts"), dict[str, Counted]()
+    objects, shapes = dict[tuple[int, int], str](), dict[str, Counted]()
+    for run in runs:
+        same = id(run.model), id(run.adapter)
+        shape = objects.get(same) or objects.setdefault(same, _shape(run))
+        if shape not in shapes:
+            shapes[shape] = _remembered(run, shape, kept)
+        found[run.run_id] = shapes[shape]
+    kept.save()
+    return found
 
 
 def _shape(run: RunSpec) -> str:
     return json.dumps([run.model.content, run.model.name, canonical(run.adapter, ALL_ROLES)], sort_keys=True)
 
 
-def _counted(run: RunSpec, known: dict[str, Counted]) -> Counted:
-    if (shape := _shape(run)) in known:
-        return known[shape]
+def _remembered(run: RunSpec, shape: str, kept: Kept) -> Counted:
+    """The count from an earlier command, where what determines it can't have changed since."""
+    key = [shape, run.model.dtype, run.model.quantization, versions()]
+    fixed = all(name.startswith(OURS) for name in classes_of(run.adapter)) and run.adapter.loads is None
+    if fixed and (known := kept.get(key)) is not None:
+        return Counted(**known)
+    with hushed():
+        counted = _counted(run)
+    if fixed and counted.problem is None and counted.trainable_params is not None:
+        kept.put(key, asdict(counted))
+    return counted
+
+
+@cache
+def versions() -> list[str | int]:
+    """Of the packages that decide how many parameters a method has, and when our tuners were last changed."""
+    changed = max(path.stat().st_mtime_ns for path in (PACKAGE / "tuners").rglob("*.py"))
+    return [*(version(name) for name in ("torch", "transformers", "peft")), changed]
+
+
+def _counted(run: RunSpec) -> Counted:
     if faults := [message for _, message in class_faults(run.adapter)]:
         return Counted(problem="; ".join(faults))
     if run.model.api is not None:

@@ -16,7 +16,7 @@ def named_code(runs: Iterable[RunSpec]) -> list[str]:
     """The classes of methods and the `!function`s in `tasks_path`, each once, in the order of the runs."""
     found: dict[str, None] = {}
     for run in runs:
-        for name in _classes(run.adapter):
+        for name in classes_of(run.adapter):
             if not name.startswith(OURS):
                 found.setdefault(f"{name} ({run.adapter.method})")
         if run.score.tasks_path:
@@ -24,11 +24,12 @@ def named_code(runs: Iterable[RunSpec]) -> list[str]:
     return list(found)
 
 
-def _classes(adapter: AdapterRef) -> Iterator[str]:
+def classes_of(adapter: AdapterRef) -> Iterator[str]:
+    """The classes and factories that an adapter, or a part of it, names."""
     callbacks = (entry["class"] for entry in adapter.callbacks)
     yield from filter(None, (adapter.config_class, adapter.trainer, adapter.optimizer, *callbacks))
     for part in adapter.parts:
-        yield from _classes(part)
+        yield from classes_of(part)
 
 
 def _functions(folder: Path) -> Iterator[str]:

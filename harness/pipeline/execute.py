@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from harness.pipeline.ready import make_ready
 from harness.pipeline.workbench import Workbench
 from harness.pipeline.workers import worker_name
 from harness.spec.run import ApiRef, RunSpec
+from harness.spec.tuning import VALIDATION
 from harness.store.claims import ClaimLost
 from harness.store.records import Claim, TaskResult, TrainResult
 from harness.store.store import Store
@@ -79,7 +80,7 @@ class Work:
 
     def record_training(self, result: TrainResult) -> None:
         """Writes down a finished training; that of a claim that is lost is kept apart. Raises ClaimLost for it."""
-        with self._late(None, result):
+        with self._late(None, replace(result, increments=())):
             self.store.record_training(self.claim, self.run.train_id, result)
 
     def record_task(self, result: TaskResult) -> None:
@@ -186,9 +187,13 @@ def _train_and_score(work: Work) -> None:
         _score_api(work, work.run.model.api)
         return
     base, tokenizer = work.bench.base(work.run.model)
-    overlap = _overlap(work, base, tokenizer)
+    tuning = work.run.tasks == (VALIDATION,)
+    overlap = {} if tuning else _overlap(work, base, tokenizer)
     model, guard = make_ready(work, base, tokenizer)
     try:
+        if tuning:
+            _validate(work, model, tokenizer, guard)
+            return
         with as_scored(work.run, model, guard):
             _score(work, model, tokenizer, guard, overlap)
     finally:
@@ -223,6 +228,19 @@ def _score(
     shrunk = partial(work.note, "scoring_batch_size")
     results = score(work.run, model, tokenizer, missing, emit=emit, shrunk=shrunk)
     _record(work, missing, noted(results, overlap), guard)
+
+
+def _validate(
+    work: Work, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, guard: Guard
+) -> None:
+    """Scores a run that tunes: on the examples that were kept from its training, and on no test item."""
+    from harness.train.validation import validate
+
+    _begin_scoring(work)
+    work.emit({"event": "task", "task": VALIDATION, "index": 1, "of": 1})
+    result = validate(work.run, model, tokenizer)
+    guard.hold()
+    work.record_task(result)
 
 
 def _score_api(work: Work, api: ApiRef) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from harness.paths import RunPaths, home
 from harness.pipeline.due import due, outdated
@@ -62,7 +62,8 @@ def plan(runs: Sequence[RunSpec], store: Store | None, retry_failed: bool = Fals
     """Compares the runs with what is recorded. `store` None: nothing is recorded yet."""
     states = store.states([run.run_id for run in runs]) if store else {}
     trained = store.trainings([run.train_id for run in runs]) if store else {}
-    planned = [_planned(run, states.get(run.run_id), run.train_id in trained, retry_failed) for run in runs]
+    checks = Checks()
+    planned = [_planned(run, states.get(run.run_id), run.train_id in trained, retry_failed, checks) for run in runs]
     return Plan(tuple(_trained_once(planned)))
 
 
@@ -79,7 +80,22 @@ def _trained_once(planned: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
             yield replace(each, action="score", reason=f"shares adapter {each.run.train_id} with run {owner}")
 
 
-def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: bool) -> PlannedRun:
+class Checks:
+    """What stands in the way of runs; found once for runs that share what is looked at."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, list[Obstacle]] = {}
+
+    def obstacles(self, run: RunSpec, missing: Sequence[str], training: bool) -> list[Obstacle]:
+        """See `prerequisites.obstacles`. The run's parts must outlive this."""
+        parts = tuple(map(id, (run.model, run.adapter, run.data, run.prompt, run.score)))
+        key = parts, run.train and run.train.optimizer, tuple(missing), training
+        if key not in self._known:
+            self._known[key] = obstacles(run, missing, training)
+        return self._known[key]
+
+
+def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: bool, checks: Checks) -> PlannedRun:
     status = state.status if state else "pending"
     missing = due(run.tasks, state)
 
@@ -95,7 +111,7 @@ def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: 
     if state and state.status == "failed" and not retry_failed:
         return planned("blocked", f"failed ({state.kind}): {state.error}; --retry-failed tries again", "failure")
     action, reason = _work(run, state, trained, missing)
-    if found := obstacles(run, missing, training=action == "train"):
+    if found := checks.obstacles(run, missing, training=action == "train"):
         return planned("blocked", "; ".join(obstacle.message for obstacle in found), "prerequisite", found)
     return planned(action, reason)
 

@@ -144,18 +144,24 @@ def _decoding_obstacles(run: RunSpec, known: Sequence[Task]) -> Iterator[Obstacl
                 yield Obstacle("score.decoding", beams_fault(task.name, task.stops))
 
 
-def fetch_adapters(loaded: Iterable[LoadedRef]) -> None:
-    """Fetches the configurations of hub adapters; what fails stays unknown."""
+def fetch_adapters(loaded: Iterable[LoadedRef]) -> bool:
+    """Fetches the configurations of hub adapters and says whether any came; what fails stays unknown."""
+    came = False
     for adapter in dict.fromkeys(loaded):
         if adapter.revision is not None and not trained_adapter(adapter.path, adapter.revision).fetched:
             with suppress(Exception):  # any way in which a hub can't be reached; the plan names the obstacle
                 fetch_trained(adapter.path, adapter.revision)
+                came = True
+    return came
 
 
-def fetch_configs(names: Sequence[tuple[str, str | None]]) -> None:
-    """Fetches the configurations of hub models that the catalog doesn't hold; what fails stays unknown."""
+def fetch_configs(names: Sequence[tuple[str, str | None]]) -> bool:
+    """Fetches the configurations of hub models that the catalog doesn't hold, as `fetch_adapters` does."""
+    came = False
     for name, revision in dict.fromkeys(names):
         entry: ModelEntry = model_entry(name, revision)
         if entry.source == "hub" and entry.config is None:
             with suppress(Exception):  # any way in which a hub can't be reached; the plan names the obstacle
                 fetch_config(name, revision)
+                came = True
+    return came

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from harness.catalog.files import locate
 from harness.catalog.holdings import fetch_url, url_path
 from harness.errors import HarnessError, PrerequisiteError, RunError
 from harness.spec.run import DataRef, RunSpec, SourceRef
-from harness.train.examples import Example, draw, read_source
+from harness.train.examples import Example, draw, drawn_count, read_source
 
 
 def data_faults(data: DataRef) -> Iterator[str]:
@@ -30,6 +30,20 @@ def data_faults(data: DataRef) -> Iterator[str]:
         counts = None if counts is None or count is None else [*counts, count]
     if counts is not None and (fault := _draw_fault(data.model_dump_json(), tuple(counts))):
         yield fault
+
+
+def example_counts(data: DataRef) -> tuple[int, ...] | None:
+    """How many examples each source has; None where one is elsewhere.
+
+    Raises HarnessError or RunError where one is absent or can't be read.
+    """
+    counts = [_count(source, None if data.mix else data.name) for source in data.sources]
+    return None if None in counts else tuple(count for count in counts if count is not None)
+
+
+def drawn(data: DataRef, counts: Sequence[int]) -> int:
+    """How many training examples a run draws from sources of so many each. Raises RunError where none are left."""
+    return _drawn(data.model_dump_json(), tuple(counts))
 
 
 def fetch_addresses(runs: Iterable[RunSpec]) -> bool:
@@ -67,14 +81,21 @@ def _read_count(source: str, path: Path, size: int, mtime_ns: int) -> int:
 @lru_cache
 def _draw_fault(data: str, counts: tuple[int, ...]) -> str | None:
     """What is wrong with the draw from sources of so many examples each."""
-    drawn = DataRef.model_validate_json(data)
-    examples = [
-        example
-        for part, count in zip(drawn.owners, counts, strict=True)
-        for example in [Example("text", part=part)] * count
-    ]
     try:
-        draw(examples, drawn, seed=0)
+        _drawn(data, counts)
     except RunError as error:
         return str(error)
     return None
+
+
+@lru_cache
+def _drawn(data: str, counts: tuple[int, ...]) -> int:
+    ref = DataRef.model_validate_json(data)
+    if not ref.mix:
+        return drawn_count(ref, sum(counts))
+    examples = [
+        example
+        for part, count in zip(ref.owners, counts, strict=True)
+        for example in [Example("text", part=part)] * count
+    ]
+    return len(draw(examples, ref, seed=0)[0])

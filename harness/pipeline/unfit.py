@@ -12,6 +12,7 @@ from harness.pipeline.due import due
 from harness.pipeline.plan import adapter_kept
 from harness.pipeline.prerequisites import Obstacle
 from harness.spec.run import RunSpec
+from harness.spec.tuning import VALIDATION
 from harness.store.records import RunState
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def _check_tasks(
     from harness.score.scoring import check_answerable
     from harness.score.task_index import load_tasks
 
+    if missing == (VALIDATION,):
+        return
     examine(run, missing, tokenizer, context)
     if run.model.api is not None:
         check_answerable(load_tasks(missing, run.score.tasks_path), run.model.api)

@@ -22,7 +22,8 @@ class Leaderboard:
     None for all; data: None where no row was trained; metrics: each task's main metric; accuracies are percentages.
     failures names the failed runs, unfinished counts those that wait or work; others are the settings of the other
     boards that match; overlap: by task, how much of it stands in the training data (`Store.overlaps`), where measured;
-    detectable, open_pair, matrix: what the comparisons of the rows say (see `Groups`), None where none were made.
+    detectable, open_pair, matrix: what the comparisons of the rows say (see `Groups`), None where none were made;
+    budget: what was left out under a cap on parameters, and how the rest was chosen.
     """
 
     benchmark: str
@@ -50,6 +51,7 @@ class Leaderboard:
     detectable: float | None = None
     open_pair: OpenPair | None = None
     matrix: Matrix | None = None
+    budget: tuple[str, ...] = ()
 
     def setting(self) -> dict[str, Any]:
         """What tells this board from others, as plain JSON values."""
@@ -79,7 +81,7 @@ class Leaderboard:
             "failed": self.failed,
             "failures": list(self.failures),
             "unfinished": self.unfinished,
-            "notes": list(self.notes),
+            "notes": [*self.budget, *self.notes],
             "overlap": self.overlap,
             "published": list(self.published),
             "others": list(self.others),
@@ -93,7 +95,8 @@ class Leaderboard:
         per_task = [f"{task}{end}" for task in self.tasks for end in ends]
         first = ["rank", "group", "label", "method", "model", "trainable_params", "trainable_percent", "seeds"]
         average = ["average", "average_stderr", "average_ci_low", "average_ci_high"]
-        return [*first, *per_task, *average, "train_seconds", "peak_memory_bytes", "tokens", "departures", "run_ids"]
+        costs = ["train_seconds", "peak_memory_bytes", "adapter_bytes", "tokens"]
+        return [*first, *per_task, *average, *costs, "departures", "run_ids"]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One flat mapping a row, None where there is no number."""

@@ -35,7 +35,7 @@ def columns(board: Leaderboard, layout: Layout = Layout.FULL) -> list[Column]:
     return [
         ("#", lambda row: MISSING if row.rank is None else str(row.rank)),
         *([("Group", lambda row: row.group or MISSING)] if grouped else []),
-        (LABEL, lambda row: f"{row.label} †" if row.departures else row.label),
+        (LABEL, lambda row: row.marked),
         ("Trainable", lambda row: MISSING if row.trainable_params is None else count(row.trainable_params)),
         *([] if slim else [("%", _percent)]),
         ("Seeds", lambda row: f"{row.seeds}*" if lacks_seeds(board, row) else str(row.seeds)),

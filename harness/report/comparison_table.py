@@ -28,7 +28,7 @@ def _cells(name: str, found: Difference) -> tuple[str, ...]:
         f"{found.b:.2f}",
         f"{found.difference:+.2f}",
         interval,
-        _p(found.p_value),
+        p_value(found.p_value),
         _shown(found.wins, ","),
         _shown(found.losses, ","),
     )
@@ -38,7 +38,8 @@ def _shown(value: int | None, form: str) -> str:
     return MISSING if value is None else format(value, form)
 
 
-def _p(value: float | None) -> str:
+def p_value(value: float | None) -> str:
+    """A p-value for people."""
     if value is None:
         return MISSING
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from harness.report.statistics.mean import Mean
 
 PERCENT = frozenset({"accuracy", "acc", "acc_norm", "exact_match", "f1", "extracted", "em", "mc1", "mc2"})
 """Metrics that are shares of one, shown in percent; all others are shown as they are."""
@@ -98,13 +98,10 @@ def over_tasks(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estim
     return Estimate(value, spread / sum(weights))
 
 
-def from_outcomes(tasks: Sequence[ArrayLike], weights: Sequence[float] | None, unit: float) -> Average:
-    """The mean over seeds, items and tasks with its interval, times unit; tasks: outcomes (seeds, items) of each."""
-    from harness.report.statistics.mean import mean_over_seeds
-
-    found = mean_over_seeds(tasks, weights)
-    bounds = (found.stderr, found.ci_low, found.ci_high)
-    return Average(found.value * unit, *(None if bound is None else bound * unit for bound in bounds))
+def from_mean(mean: Mean, unit: float) -> Average:
+    """The mean over seeds, items and tasks that outcomes give, with its interval, times unit."""
+    bounds = (mean.stderr, mean.ci_low, mean.ci_high)
+    return Average(mean.value * unit, *(None if bound is None else bound * unit for bound in bounds))
 
 
 def with_interval(estimate: Estimate) -> Average:

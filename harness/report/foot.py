@@ -8,6 +8,7 @@ from typing import Any
 from harness.catalog.benchmarks import benchmarks
 from harness.report.board import Leaderboard
 from harness.report.overlap import overlap_line
+from harness.spec.tuning import tuned
 
 
 def title(board: Leaderboard) -> str:
@@ -21,9 +22,11 @@ def foot(board: Leaderboard, others: bool) -> list[str]:
     lines = [
         protocol(board),
         "± is one standard error; 95 % is the average's interval (docs/statistics.md).",
+        *board.budget,
         *board.notes,
     ]
     lines += [f"† {row.label}: {'; '.join(row.departures)}" for row in board.rows if row.departures]
+    lines += [f"‡ {row.label}: {tuned(row.tuned)}" for row in board.rows if row.tuned]
     if board.data is not None:
         lines.append(overlap_line(board.overlap, board.tasks))
     if board.failed:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.report.selection import Candidate, row_key
+from harness.report.selection import Candidate
 
 PREFIX = 6
 """Digits of a run_id that tell two rows apart where nothing that is shown does."""
@@ -16,7 +16,7 @@ def labelled_rows(runs: Iterable[Candidate]) -> list[tuple[str, list[Candidate]]
     """The rows that these runs make: each row's label and its runs, which differ in their seeds alone."""
     by_key: dict[str, list[Candidate]] = defaultdict(list)
     for run in runs:
-        by_key[row_key(run)].append(run)
+        by_key[run.design.row_key].append(run)
     return list(zip(row_labels([members[0] for members in by_key.values()]), by_key.values(), strict=True))
 
 
@@ -47,5 +47,5 @@ def _facts(candidate: Candidate) -> dict[str, str]:
         prefix = f"{part.method}." if adapter.parts else ""
         facts |= {f"{prefix}{key}": value for key, value in part.params.items()}
     if candidate.spec.train is not None:
-        facts |= {**candidate.identity["train"], "prompt": candidate.spec.prompt.name}
+        facts |= {**candidate.design.identity["train"], "prompt": candidate.spec.prompt.name}
     return {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in facts.items()}

@@ -23,6 +23,7 @@ ESCAPES = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "×": r"$\times$",
     "·": r"$\cdot$",
     "–": "--",
@@ -54,7 +55,7 @@ def latex(board: Leaderboard) -> str:
 
 
 def _cells(board: Leaderboard, row: Row) -> Sequence[str]:
-    label = f"{row.label} †" if row.departures else row.label
+    label = row.marked
     share = MISSING if row.trainable_percent is None else f"{row.trainable_percent:.2g}"
     scores = [f"{row.scores[task].value:.1f}" if task in row.scores else MISSING for task in board.tasks]
     return [*map(_escaped, (label, share, *scores)), _average(row)]

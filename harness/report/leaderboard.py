@@ -7,8 +7,11 @@ from dataclasses import replace
 
 from harness.errors import NotFoundError, nearest
 from harness.report.board import Leaderboard
-from harness.report.ranking import board
-from harness.report.selection import Selection, candidates, selections
+from harness.report.budget import within
+from harness.report.outline import Outline, outlines
+from harness.report.published.beside import with_published
+from harness.report.ranking import board as ranked
+from harness.report.selection import Selection
 from harness.store.store import Store
 
 __all__ = ["Leaderboard", "leaderboard", "leaderboards"]
@@ -21,22 +24,54 @@ def leaderboards(
     benchmark: str | None = None,
     model: str | None = None,
     run_ids: Collection[str] | None = None,
+    max_params: int | None = None,
 ) -> tuple[Leaderboard, ...]:
     """Every board that matches, the one with the latest result first; empty where nothing is scored yet.
 
-    Each names the other ones in `others`. With `run_ids` boards hold these runs alone. Raises NotFoundError for an
-    experiment, benchmark or model that the database doesn't know.
+    Each names the other ones in `others`. With `run_ids` boards hold these runs alone; with `max_params` at most one
+    row a method, of so many trainable parameters (see budget.py). Raises NotFoundError for an experiment, benchmark or
+    model that the database doesn't know, and where no row is so small.
     """
+    found = matching(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
+    if max_params is None:
+        return with_published(store, _with_others([ranked(selection, store) for selection in found]))
+    budgets = [within(store, selection, max_params) for selection in found]
+    boards = [replace(ranked(budget.selection, store), budget=budget.notes) for budget in budgets if budget.rows]
+    if found and not boards:
+        raise NotFoundError(f"no scored row has at most {max_params:,} trainable parameters")
+    return with_published(store, _with_others(boards))
+
+
+def matching(
+    store: Store,
+    *,
+    experiment: str | None = None,
+    benchmark: str | None = None,
+    model: str | None = None,
+    run_ids: Collection[str] | None = None,
+) -> list[Selection]:
+    """The runs of every board that matches, as for `leaderboards`."""
+    found = _outlines(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
+    return [outline.selection(store) for outline in found]
+
+
+def _outlines(
+    store: Store,
+    *,
+    experiment: str | None,
+    benchmark: str | None,
+    model: str | None,
+    run_ids: Collection[str] | None,
+) -> list[Outline]:
+    """What boards match. Raises NotFoundError for a name that the database doesn't know."""
     known = store.benchmarks()
     if known:
         _check_name("experiment", experiment, {name for name, _ in known})
         _check_name("benchmark", benchmark, {name for _, name in known})
-    places = store.memberships(experiment, None if run_ids is None else list(run_ids))
-    wanted = [place for place in places if benchmark in (None, place.benchmark)]
-    found = [found for found in selections(candidates(store, wanted)) if model is None or model in _models(found)]
+    found = outlines(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
     if model is not None and known and not found:
-        _check_name("model", model, {run.model for run in store.runs()})
-    return _with_others([board(selection, store) for selection in found])
+        _check_name("model", model, store.models())
+    return found
 
 
 def leaderboard(
@@ -51,24 +86,23 @@ def leaderboard(
 
     Raises NotFoundError where nothing matches, saying what there is.
     """
-    found = leaderboards(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
+    found = _outlines(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
     if found:
-        return found[0]
+        others = tuple(outline.setting() for outline in found[1:])
+        (board,) = with_published(store, [replace(ranked(found[0].selection(store), store), others=others)])
+        return board
     asked = {"experiment": experiment, "benchmark": benchmark, "model": model}
     wanted = ", ".join(f"{kind} {name!r}" for kind, name in asked.items() if name is not None)
     about = f"for {wanted}" if wanted else "for these runs" if run_ids is not None else "in this database"
-    there = dict.fromkeys(f"{other.benchmark} ({other.model})" for other in leaderboards(store))
+    settings = [outline.setting() for outline in outlines(store)]
+    there = dict.fromkeys(f"{other['benchmark']} ({other['model']})" for other in settings)
     instead = f"there is {', '.join(there)}" if there else "harness run EXPERIMENT makes some"
     raise NotFoundError(f"no results {about} yet; {instead}")
 
 
-def _check_name(kind: str, name: str | None, known: set[str]) -> None:
+def _check_name(kind: str, name: str | None, known: Collection[str]) -> None:
     if name is not None and name not in known:
         raise NotFoundError(f"unknown {kind} {name!r}, {nearest(name, known)}")
-
-
-def _models(selection: Selection) -> set[str]:
-    return {candidate.spec.model.name for candidate in selection.candidates}
 
 
 def _with_others(boards: Sequence[Leaderboard]) -> tuple[Leaderboard, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from harness.errors import NotFoundError, nearest
 from harness.report.labels import labelled_rows
-from harness.report.selection import Candidate, Selection, candidates, selections
+from harness.report.outline import outlines
+from harness.report.selection import Candidate, Selection
 from harness.report.versions import task_versions
 from harness.store.store import Store
 
@@ -92,21 +93,18 @@ def opponents(
     a, b: a row's label, a method's name where one row has it, or the first digits of a run id. Raises NotFoundError
     for a name that nothing has (with the nearest), that several rows have, and for two that meet on no board.
     """
-    places = [place for place in store.memberships(experiment) if benchmark in (None, place.benchmark)]
-    boards = [
-        _Board(selection)
-        for selection in selections(candidates(store, places))
-        if model in (None, selection.candidates[0].spec.model.name)
-    ]
+    boards: list[_Board] = []
+    for outline in outlines(store, experiment=experiment, benchmark=benchmark, model=model):
+        board = _Board(outline.selection(store))
+        if board.find(a) and board.find(b):
+            return Opponents(a, b, board.one(a), board.one(b), board.runs)
+        boards.append(board)
     if not boards:
         raise NotFoundError("there are no results to compare yet; harness run EXPERIMENT makes some")
     for name in (a, b):
         if not any(board.find(name) for board in boards):
             known = {label for board in boards for label in board.rows}
             raise NotFoundError(f"no row or run {name!r}, {nearest(name, known)}")
-    for board in boards:
-        if board.find(a) and board.find(b):
-            return Opponents(a, b, board.one(a), board.one(b), board.runs)
     raise NotFoundError(f"{a} and {b} stand on no common leaderboard: model, data or scoring differ")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.catalog.apis import host_of
 from harness.catalog.tasks import task_title
 from harness.report.board import Leaderboard
 from harness.report.claims import evidence_notes
@@ -14,8 +13,9 @@ from harness.report.estimates import averageable, falls, scale
 from harness.report.evidence import Evidence, evidence
 from harness.report.groups import groups
 from harness.report.labels import labelled_rows
-from harness.report.rows import Row, make_row
+from harness.report.rows import Row, make_rows
 from harness.report.selection import Candidate, Selection
+from harness.report.setting import setting_of
 from harness.report.versions import TaskVersions, task_versions
 from harness.store.store import Store
 
@@ -36,7 +36,9 @@ def board(selection: Selection, store: Store) -> Leaderboard:
     rows = tuple(replace(row, group=found.letters.get(row.run_ids)) for row in rows)
     failures = tuple(_failure(run) for run in runs if run.run.status == "failed")
     return Leaderboard(
-        **_setting(latest),
+        benchmark=latest.place.benchmark,
+        weights=latest.place.weights,
+        **setting_of(latest.spec).to_json(),
         title=latest.place.title,
         tasks=tasks,
         metrics={task: metrics[task] for task in tasks if task in metrics},
@@ -52,28 +54,9 @@ def board(selection: Selection, store: Store) -> Leaderboard:
     )
 
 
-def _setting(latest: Candidate) -> dict[str, Any]:
-    spec, data = latest.spec, latest.spec.data
-    return {
-        "benchmark": latest.place.benchmark,
-        "weights": latest.place.weights,
-        "model": spec.model.name,
-        "server": host_of(spec.model.api.url) if spec.model.api else None,
-        "revision": spec.model.revision,
-        "dtype": spec.model.dtype,
-        "quantization": spec.model.quantization,
-        "limit": spec.score.limit,
-        "prompt": spec.prompt.name,
-        "decoding": spec.score.decoding.model_dump(mode="json"),
-        "data": None
-        if data is None
-        else {"train": data.name, "fraction": data.fraction, "limit": data.limit, "validation": data.validation},
-    }
-
-
 def _rows(runs: Sequence[Candidate], tasks: Sequence[str], versions: TaskVersions, known: Evidence) -> list[Row]:
     scored = (run for run in runs if versions.main(run))
-    return [make_row(label, members, tasks, versions, known) for label, members in labelled_rows(scored)]
+    return make_rows(labelled_rows(scored), tasks, versions, known)
 
 
 def _ranked(rows: Sequence[Row], ascending: bool) -> tuple[Row, ...]:

@@ -13,6 +13,7 @@ from harness.errors import NotFoundError, nearest
 from harness.report.board import Leaderboard
 from harness.report.columns import LABEL, columns
 from harness.report.foot import foot, title
+from harness.report.markdown import markdown_table
 
 UNBOUNDED = 100_000
 """A width that no table reaches."""
@@ -48,22 +49,8 @@ def _markdown(boards: Sequence[Leaderboard], _width: int) -> str:
 
 def _markdown_board(board: Leaderboard, others: bool) -> str:
     shown = columns(board)
-    head = [name for name, _ in shown]
-    rule = ["---" if name == LABEL else "---:" for name in head]
-    rows = [[cell(row) for _, cell in shown] for row in board.rows]
-    lines = [_markdown_line(line) for line in (head, rule, *rows)]
-    notes = [f"- {_escaped(line)}" for line in foot(board, others)]
-    return "\n".join([f"### {_escaped(title(board))}", "", *lines, "", *notes]) + "\n"
-
-
-def _markdown_line(values: Sequence[str]) -> str:
-    return f"| {' | '.join(_escaped(value) for value in values)} |"
-
-
-def _escaped(text: str) -> str:
-    for mark in ("\\", "|", "*", "_", "<", "`"):
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
+    lines = [[cell(row) for _, cell in shown] for row in board.rows]
+    return markdown_table(title(board), [head for head, _ in shown], lines, foot(board, others), LABEL)
 
 
 def _csv(boards: Sequence[Leaderboard], _width: int) -> str:

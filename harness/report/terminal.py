@@ -1,22 +1,16 @@
-"""A leaderboard drawn for a terminal (rich)."""
+"""A leaderboard drawn for a terminal."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-from rich import box
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
 
 from harness.report.board import Leaderboard
 from harness.report.columns import LABEL, Layout, columns
 from harness.report.foot import foot, title
+from harness.report.text_table import GAP, TextColumn, text_table
 
-GAP = 2
-UNBOUNDED = 1000
-"""A width that no table of comparisons reaches."""
 SHORTEST_LABEL = 16
 Cells = list[list[str]]
 
@@ -53,26 +47,12 @@ def _text(cells: Cells, width: int) -> str:
     label = [head for head, *_ in cells].index(LABEL)
     spare = max(0, _needed(widths) - width)
     widths[label] = max(widths[label] - spare, min(widths[label], SHORTEST_LABEL))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
-    for (head, *_), taken in zip(cells, widths, strict=True):
-        table.add_column(head, justify="left" if head == LABEL else "right", width=taken, overflow="fold")
-    for row in zip(*(values for _, *values in cells), strict=True):
-        table.add_row(*row)
-    return _printed(table, _needed(widths))
+    columns = zip(cells, widths, strict=True)
+    return text_table([TextColumn(column, taken, left=column[0] == LABEL) for column, taken in columns])
 
 
 def grid(cells: Cells) -> str:
     """Columns, each with its head first, as wide as they need; the first one is of text."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
-    for index, ((head, *_), taken) in enumerate(zip(cells, _widths(cells), strict=True)):
-        table.add_column(head, justify="right" if index else "left", width=max(taken, cell_len(head)))
-    for row in zip(*(values for _, *values in cells), strict=True):
-        table.add_row(*row)
-    return _printed(table, UNBOUNDED)
-
-
-def _printed(table: Table, width: int) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None, markup=False, highlight=False, emoji=False)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    widths = [max(map(cell_len, column)) for column in cells]
+    columns = enumerate(zip(cells, widths, strict=True))
+    return text_table([TextColumn(column, taken, left=not index) for index, (column, taken) in columns])

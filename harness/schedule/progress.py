@@ -48,7 +48,7 @@ class Silent:
 
 
 class Narrator:
-    """Which run of how many, and what an event says in a few words."""
+    """Which run of how many, and what an event says in a few words. labels: may grow while runs are done."""
 
     def __init__(self, labels: dict[str, str]) -> None:
         self.labels = labels
@@ -59,7 +59,8 @@ class Narrator:
         """`[2/6] lora (seed 0)`."""
         self.begun.setdefault(run.run_id, time.monotonic())
         seed = "" if run.seed is None else f" (seed {run.seed})"
-        return f"[{self.numbers[run.run_id]}/{len(self.labels)}] {self.labels.get(run.run_id, run.run_id)}{seed}"
+        number = self.numbers.setdefault(run.run_id, len(self.numbers) + 1)
+        return f"[{number}/{max(number, len(self.labels))}] {self.labels.get(run.run_id, run.run_id)}{seed}"
 
     def words(self, event: dict[str, Any]) -> str:
         """What a step, a task or a batch of items says."""

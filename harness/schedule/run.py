@@ -8,23 +8,29 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
 
-from harness.errors import PrerequisiteError, Problem
+from harness.errors import PrerequisiteError, Problem, UnfitError
 from harness.located import Path_
 from harness.paths import database_url, home
 from harness.pipeline.execute import Result
 from harness.pipeline.plan import Plan, plan
 from harness.pipeline.prerequisites import Obstacle, fetch_adapters, fetch_configs
 from harness.pipeline.training_data import fetch_addresses
+from harness.pipeline.tuning import tried
+from harness.schedule.devices import Devices
 from harness.schedule.executor import Executor, Tell
+from harness.schedule.fitness import shortfalls
 from harness.schedule.handed import Asker
 from harness.schedule.in_process import InProcess
 from harness.schedule.local import Local
 from harness.schedule.loop import Listener, Loop
 from harness.schedule.stopping import soft_stop
+from harness.schedule.tuned import to_be_chosen, unchosen
 from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.foreign import foreign_base
-from harness.spec.grid import expand, points
+from harness.spec.grid import NOTHING, points
+from harness.spec.run import RunSpec
+from harness.spec.tuning import Tried
 from harness.store.records import Entry
 from harness.store.store import Store, open_store
 
@@ -52,16 +58,21 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did: the plan it began with, and how each run that it began ended."""
+    """What a command did: what it planned, and how each run that it began ended.
+
+    The plan holds the runs of points that were chosen on the way, too; unchosen: the rows for which tuning found none.
+    """
 
     plan: Plan
     results: tuple[Result, ...]
     interrupted: bool
+    unchosen: tuple[Problem, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """0 done, 1 some run failed, 3 interrupted or incomplete."""
         failed = any(result.outcome == "failed" for result in self.results) or self.plan.blocked_by("failure")
+        failed = failed or bool(self.unchosen)
         begun = {result.run_id for result in self.results if result.outcome == "complete"}
         missing = [planned for planned in self.plan.of("train", "score") if planned.run.run_id not in begun]
         if self.interrupted:
@@ -73,20 +84,34 @@ def ignore(run: object, event: object) -> None:
     """A listener that doesn't care."""
 
 
-def with_configs(experiment: ExperimentSpec) -> None:
-    """Fetches the configurations of hub adapters and of hub models, without which target letters can't be resolved."""
-    runs = [run for run in expand(experiment) if run.model.api is None]
-    fetch_configs([(run.model.name, run.model.revision) for run in runs])
-    fetch_adapters(run.adapter.loads for run in runs if run.adapter.loads is not None)
+def with_configs(experiment: ExperimentSpec) -> tuple[Point, ...]:
+    """The experiment's points (see `grid.points`), once the configurations of their hub models and adapters are here.
+
+    Without these, target letters can't be resolved. What can't be fetched stays unknown.
+    """
+    found = points(experiment)
+    runs = [point.run for point in found if point.run.model.api is None]
+    models = fetch_configs([(run.model.name, run.model.revision) for run in runs])
+    adapters = fetch_adapters(run.adapter.loads for run in runs if run.adapter.loads is not None)
+    return points(experiment) if models or adapters else found
 
 
-def selected(experiment: ExperimentSpec, only: str | None) -> tuple[Point, ...]:
-    """The experiment's points, or those whose label or run id matches `only`."""
+def selected(experiment: ExperimentSpec, only: str | None, done: Mapping[str, Tried] = NOTHING) -> tuple[Point, ...]:
+    """The experiment's points, or those whose label or run id matches `only`; what tunes a row that does is one.
+
+    done: the runs that tune, as far as they have ended.
+    """
     return tuple(
         point
-        for point in points(experiment)
-        if only is None or fnmatch(point.label, only) or fnmatch(point.run.run_id, only)
+        for point in points(experiment, done)
+        if only is None or any(fnmatch(name, only) for name in (point.run.run_id, *_names(point)))
     )
+
+
+def _names(point: Point) -> list[str]:
+    """What a point is called: by itself, and as one of those that tune a row."""
+    groups = (point.tuning or {}).get("groups", ())
+    return [point.label, *(group["label"] for group in groups)]
 
 
 def register(store: Store, experiment: ExperimentSpec, chosen: Sequence[Point]) -> None:
@@ -114,6 +139,8 @@ def _entry(point: Point) -> Entry:
         label=point.label,
         tasks=run.tasks,
         departures=point.departures,
+        role=point.role,
+        tuning=point.tuning,
     )
 
 
@@ -123,42 +150,90 @@ def run(
     options: Options = Options(),
     listen: Listener = ignore,
     begin: Callable[[Plan], object] = lambda plan: None,
+    chose: Callable[[Sequence[Point]], object] = lambda points: None,
 ) -> Outcome:
     """Does what is missing of an experiment and records it.
 
-    begin: told of the plan before anything is done. Raises PrerequisiteError, before any weight is loaded, with
+    begin: told of the plan before anything is done; where the experiment tunes, again of the runs of the points that
+    were chosen, of which `chose` is told before. Raises PrerequisiteError, before any weight is loaded, with
     everything that blocks a run.
     """
     with_configs(experiment)
     with open_store(database_url(db)) as store:
-        register(store, experiment, points(experiment))
-        chosen = selected(experiment, options.only)
+        done = tried(experiment, store, options.retry_failed)
+        register(store, experiment, points(experiment, done))
+        chosen = selected(experiment, options.only, done)
         found = plan([point.run for point in chosen], store, options.retry_failed)
-        _refuse(obstacle_problems(experiment, found))
+        later = plan(to_be_chosen(experiment, done, options.only), store)
+        _refuse_unfit(experiment, Plan((*found.runs, *later.runs)))
         if fetch_addresses(planned.run for planned in found.of("train")):  # and what came may be no such data
             found = plan([point.run for point in chosen], store, options.retry_failed)
             _refuse(obstacle_problems(experiment, found))
         todo = [planned.run for planned in found.of("train", "score")]
         if not todo:
             begin(found)
-            return Outcome(found, (), False)
+            return Outcome(found, (), False, unchosen(experiment, options.only, done))
         _check_home()
         runs = {run.run_id: run for run in todo}
-        store.specify([_entry(point) for point in chosen if point.run.run_id in runs])
         executor = _executor(store, experiment, options, lambda run_id, event: listen(runs[run_id], event))
         with soft_stop(executor) as stopped:
             begin(found)
-            problems = executor.check(list(runs))
-            places = {point.run.run_id: point.place for point in chosen}
-            _refuse(_problems(experiment, problems, places))
-            results = Loop(executor, todo, listen, options.fail_fast, options.timeout).work()
-        return Outcome(found, tuple(results), bool(stopped))
+            results = _work(experiment, store, executor, chosen, todo, options, listen)
+            done = tried(experiment, store)
+            known = {point.run.run_id for point in chosen}
+            asked = selected(experiment, options.only, done) if done else ()
+            more = [point for point in asked if point.run.run_id not in known]
+            if more and not _ends(executor, results, options):
+                register(store, experiment, points(experiment, done))
+                chose(more)
+                further = plan([point.run for point in more], store, options.retry_failed)
+                begin(further)
+                _refuse(obstacle_problems(experiment, further))
+                todo = [planned.run for planned in further.of("train", "score")]
+                runs |= {run.run_id: run for run in todo}
+                results += _work(experiment, store, executor, more, todo, options, listen)
+                found = Plan((*found.runs, *further.runs))
+        return Outcome(found, tuple(results), bool(stopped), unchosen(experiment, options.only, done))
+
+
+def _work(
+    experiment: ExperimentSpec,
+    store: Store,
+    executor: Executor,
+    chosen: Sequence[Point],
+    todo: Sequence[RunSpec],
+    options: Options,
+    listen: Listener,
+) -> list[Result]:
+    """Does runs of these points. Raises PrerequisiteError, before it begins one, where one can't be done."""
+    ids = dict.fromkeys(run.run_id for run in todo)
+    store.specify([_entry(point) for point in chosen if point.run.run_id in ids])
+    problems = executor.check(list(ids))
+    _refuse(_problems(experiment, problems, {point.run.run_id: point.place for point in chosen}))
+    return Loop(executor, todo, listen, options.fail_fast, options.timeout).work()
+
+
+def _ends(executor: Executor, results: Sequence[Result], options: Options) -> bool:
+    """Whether no more runs are to be begun once the first ones are done."""
+    failed = options.fail_fast and any(result.outcome == "failed" for result in results)
+    return executor.stopping or failed or any(result.halts for result in results)
 
 
 def obstacle_problems(experiment: ExperimentSpec, found: Plan) -> list[Problem]:
     """What is missing for the blocked runs of a plan, each once, where the experiment asks for it."""
-    asked = dict.fromkeys(obstacle for planned in found.runs for obstacle in planned.obstacles)
+    return _where_asked(experiment, [obstacle for planned in found.runs for obstacle in planned.obstacles])
+
+
+def _where_asked(experiment: ExperimentSpec, found: Sequence[Obstacle]) -> list[Problem]:
+    asked = dict.fromkeys(found)
     return [experiment.located.problem(_place_of(obstacle.field, experiment), obstacle.message) for obstacle in asked]
+
+
+def _refuse_unfit(experiment: ExperimentSpec, found: Plan) -> None:
+    """Raises UnfitError with all that runs of a plan lack, of files and packages as well as of this machine."""
+    lacking = _where_asked(experiment, shortfalls(found, Devices.here()))
+    if problems := [*lacking, *obstacle_problems(experiment, found)]:
+        raise UnfitError("\n".join(dict.fromkeys(map(str, problems))))
 
 
 def _problems(experiment: ExperimentSpec, found: Mapping[str, Obstacle], places: Mapping[str, Path_]) -> list[Problem]:

@@ -113,7 +113,7 @@ class Runner:
         settings = {"threads": self.machine.threads(run.model), "scoring_batch_size": run.score.batch_size}
         if run.train is None:
             return settings
-        from harness.train.arguments import micro_batch
+        from harness.train.steps import micro_batch
 
         return settings | {"micro_batch_size": micro_batch(run.train)}
 

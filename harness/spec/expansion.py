@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,7 +17,8 @@ from harness.spec.behind_api import api_faults, untrainable
 from harness.spec.entries import parts_of
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.fields import IDENTITY
-from harness.spec.identity import field_class, identified
+from harness.spec.identity import Forms, field_class
+from harness.spec.identity import seeded as with_seed
 from harness.spec.matrix import Assignment, assignments_of, count_assignments, excluded
 from harness.spec.merge import merge
 from harness.spec.problems import problems_of
@@ -30,8 +31,9 @@ from harness.spec.resolve import (
     resolve_score,
     resolve_train,
 )
-from harness.spec.run import RunSpec, TrainSettings
+from harness.spec.run import RunSpec, ScoreSettings, TrainSettings
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
+from harness.spec.tuning import Tuning
 
 Spec = TypeVar("Spec", bound=BaseModel)
 Found = TypeVar("Found")
@@ -46,17 +48,22 @@ class Point:
     """A run as an experiment sees it.
 
     label: how its row is called; departures: where its hyper-parameters differ from the experiment's recipe;
-    place: the entry of the experiment's document that asks for it.
+    place: the entry of the experiment's document that asks for it; role: `tuning` where it tries a point of `select`,
+    `tuned` where it has the chosen one; tuning: what it tries, or what was chosen from how many (see spec.tuning).
     """
 
     run: RunSpec
     label: str
     departures: tuple[str, ...] = ()
     place: Path_ = ()
+    role: Literal["run", "tuning", "tuned"] = "run"
+    tuning: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
-class _Settings:
+class Settings:
+    """The experiment's settings under an assignment."""
+
     base: BaseSpec
     score: ScoreSpec
     prompt: str
@@ -71,27 +78,38 @@ class Expansion:
         self.experiment = experiment
         self.problems: list[Problem] = []
         self._known: dict[Any, Any] = {}
+        self._forms = Forms()
 
-    def points(self) -> Iterator[Point]:
+    def rows(self) -> Iterator[Point | Tuning]:
         """Every point that can be: by matrix value, then adapter, then seed; none where they are too many."""
         if self._too_many():
             return
         for assignment in assignments_of(self.experiment.file.matrix):
-            settings = self._settings(assignment)
+            settings = self.settings(assignment)
             for index, entry in enumerate(self.experiment.file.adapters) if settings else ():
-                yield from self._seeded(settings, self._assigned(entry, assignment), index, assignment)
+                yield from self.of_entry(settings, entry, index, assignment)
+
+    def of_entry(
+        self, settings: Settings, entry: dict[str, Any], index: int, assignment: Assignment
+    ) -> Iterator[Point | Tuning]:
+        """What an entry makes under an assignment."""
+        yield from self.seeded(settings, entry, index, assignment)
 
     def _too_many(self) -> bool:
         file = self.experiment.file
         adapters, seeds = len(file.adapters), len(file.seeds)
         count = count_assignments(file.matrix) * adapters * seeds
+        if file.select:
+            count = count // seeds * count_assignments(file.select.over) * (seeds + len(file.select.seeds))
         if count > MOST_POINTS:
             of = f"{count // (adapters * seeds):,} (matrix) × {adapters} (adapters) × {seeds} (seeds)"
             place = ("matrix",) if file.matrix else ("seeds",) if seeds > adapters else ("adapters",)
-            self._problem(place, f"must make at most {MOST_POINTS:,} runs, got {of}")
+            if file.select:
+                of, place = f"{count:,} with those that select tries", ("select", "over")
+            self.problem(place, f"must make at most {MOST_POINTS:,} runs, got {of}")
         return count > MOST_POINTS
 
-    def _settings(self, assignment: Assignment) -> _Settings | None:
+    def settings(self, assignment: Assignment) -> Settings | None:
         """The experiment's settings under an assignment; None where one of its values is wrong."""
         parts: dict[str, Any] = {
             "base": self._section(BaseSpec, "base", assignment),
@@ -105,8 +123,8 @@ class Expansion:
             return None
         faults = api_faults(parts["base"], parts["score"], parts["prompt"])
         for field, message in faults.items():
-            self._problem(_at(field, assignment), message)
-        return None if faults else _Settings(**parts)
+            self.problem(at_(field, assignment), message)
+        return None if faults else Settings(**parts)
 
     def _section(self, model: type[Spec], section: str, assignment: Assignment) -> Spec | None:
         forced = self.experiment.overrides.data.get(section) or {}
@@ -124,7 +142,7 @@ class Expansion:
                 choice = assignment.get(problem.field)
                 name = problem.field.partition(".")[2]
                 at = choice.place if choice else (*place, *name.split(".")) if name else place
-                self._problem(at, problem.message)
+                self.problem(at, problem.message)
             return None
 
     def _prompt(self, assignment: Assignment) -> str:
@@ -145,50 +163,58 @@ class Expansion:
             self._known[key] = None if spec is None else resolve_train(spec)
         return self._known[key]
 
-    def _assigned(self, entry: dict[str, Any], assignment: Assignment) -> dict[str, Any]:
+    def assigned(self, entry: dict[str, Any], assignment: Assignment) -> dict[str, Any]:
         """The entry, each part of it that has a parameter of the assignment changed accordingly."""
         changed = deepcopy(entry)
         for part in parts_of(changed):
-            params = self._method(part).params
+            params = self.method(part).params
             for name, choice in _choices(assignment, "adapter").items():
                 if name in params:
                     part[name] = choice.value
         return changed
 
-    def _method(self, part: dict[str, Any]) -> Method:
+    def method(self, part: dict[str, Any]) -> Method:
         return self.experiment.methods.method(part["method"])
 
-    def _seeded(
-        self, settings: _Settings, entry: dict[str, Any], index: int, assignment: Assignment
+    def seeded(
+        self,
+        settings: Settings,
+        entry: dict[str, Any],
+        index: int,
+        assignment: Assignment,
+        seeds: Sequence[int] | None = None,
     ) -> Iterator[Point]:
-        template = self._template(settings, entry, index, assignment)
-        for seed in self.experiment.file.seeds if template else ():
+        """The runs of an entry, with the experiment's seeds or others."""
+        entry = self.assigned(entry, assignment)
+        template = self.template(settings, entry, index, assignment)
+        for seed in (self.experiment.file.seeds if seeds is None else seeds) if template else ():
             if not self._excluded(settings, template.run, entry, seed, assignment):
-                yield replace(template, run=_identified(template.run, seed))
+                yield replace(template, run=_identified(template.run, seed, self._forms))
 
     def _excluded(
-        self, settings: _Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
+        self, settings: Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
     ) -> bool:
         rules = self.experiment.file.matrix.get("exclude")
         return bool(rules) and excluded(_facts(settings, run, entry, seed, assignment), rules)
 
-    def _template(
-        self, settings: _Settings, entry: dict[str, Any], index: int, assignment: Assignment
-    ) -> Point | None:
+    def template(self, settings: Settings, entry: dict[str, Any], index: int, assignment: Assignment) -> Point | None:
         """The run of an entry, still without its seed and ids; None where something in it can't be."""
         place: Path_ = ("adapters", index)
-        own = {} if self.experiment.file.same_recipe or MIXED in entry else self._method(entry).train
+        own = {} if self.experiment.file.same_recipe or MIXED in entry else self.method(entry).train
         train = self._train(own, entry.get("train") or {}, (*place, "train"), assignment)
-        model = self._resolved(resolve_model, settings.base, _at("base.model", assignment))
-        data = settings.data and self._resolved(resolve_data, settings.data, _at("data.train", assignment))
+        model = self.resolved(resolve_model, settings.base, at_("base.model", assignment))
+        data = settings.data and self.resolved(resolve_data, settings.data, at_("data.train", assignment))
         lacking = train is None or model is None or (settings.data is not None and data is None)
         if lacking or self._untrainable(settings, entry, place) or self._multiples_fail(entry, place, assignment):
             return None
         reference, known = model
         architecture = (known.config or {}).get("model_type")
-        adapter = self._or_problem(
-            lambda: resolve_adapter(entry, self.experiment.methods, architecture),
-            _decided_at(entry, place, assignment),
+        adapter = self._once(
+            ("adapter", place, repr(entry), architecture),
+            lambda: self._or_problem(
+                lambda: resolve_adapter(entry, self.experiment.methods, architecture),
+                _decided_at(entry, place, assignment),
+            ),
         )
         if adapter is None:
             return None
@@ -198,55 +224,64 @@ class Expansion:
             adapter=adapter,
             data=data if trained else None,
             train=train if trained else None,
-            prompt=resolve_prompt(settings.prompt),
-            score=resolve_score(settings.score, self.experiment.file.tasks_path, reference.api is not None),
+            prompt=self._once(("prompt", settings.prompt), lambda: resolve_prompt(settings.prompt)),
+            score=self._scored(settings, reference.api is not None),
             keep=self.experiment.file.keep,
+            measure=tuple(self.experiment.file.measure) if trained else (),
             tasks=self.experiment.tasks,
         )
         departures = _departures(train, settings.recipe) if trained else ()
         return Point(run, str(entry.get("label") or ""), departures, place)
 
-    def _problem(self, place: Path_, message: str) -> None:
+    def _scored(self, settings: Settings, behind_api: bool) -> ScoreSettings:
+        path = self.experiment.file.tasks_path
+        key = ("score", repr(settings.score), behind_api)
+        return self._once(key, lambda: resolve_score(settings.score, path, behind_api))
+
+    def problem(self, place: Path_, message: str) -> None:
         self.problems.append(self.experiment.located.problem(place, message))
 
-    def _untrainable(self, settings: _Settings, entry: dict[str, Any], place: Path_) -> bool:
+    def _untrainable(self, settings: Settings, entry: dict[str, Any], place: Path_) -> bool:
         """Whether an entry would train a model whose weights are not here, or put an adapter on it."""
         if settings.base.api is None:
             return False
-        method = None if MIXED in entry else self._method(entry)
+        method = None if MIXED in entry else self.method(entry)
         if method is not None and method.trains == "nothing" and not method.loads:
             return False
-        self._problem((*place, MIXED if MIXED in entry else "method"), untrainable(settings.base))
+        self.problem((*place, MIXED if MIXED in entry else "method"), untrainable(settings.base))
         return True
 
     def _multiples_fail(self, entry: dict[str, Any], place: Path_, assignment: Assignment) -> bool:
         """Whether a multiple, such as a matrix's `2r`, comes out wrong for this entry."""
         before = len(self.problems)
         for part in parts_of(entry):
-            method = self._method(part)
+            method = self.method(part)
             given = {name: value for name, value in part.items() if name in method.params}
             for name, message in multiple_problems(method, given).items():
                 axis = f"adapter.{name}"
                 at = assignment[axis].place if axis in assignment else (*place, name)
-                self._problem(at, f"{message} ({method.method})")
+                self.problem(at, f"{message} ({method.method})")
         return len(self.problems) > before
 
-    def _resolved(self, function: Callable[[Any], Found], spec: Any, place: Path_) -> Found | None:
-        key = (function, repr(spec))
+    def resolved(self, function: Callable[[Any], Found], spec: Any, place: Path_) -> Found | None:
+        return self._once((function, repr(spec)), lambda: self._or_problem(lambda: function(spec), place))
+
+    def _once(self, key: Any, make: Callable[[], Found]) -> Found:
+        """What many points share is made once, and is one object."""
         if key not in self._known:
-            self._known[key] = self._or_problem(lambda: function(spec), place)
+            self._known[key] = make()
         return self._known[key]
 
     def _or_problem(self, function: Callable[[], Found], place: Path_) -> Found | None:
         try:
             return function()
         except (NotFoundError, ValueError) as error:
-            self._problem(place, str(error))
+            self.problem(place, str(error))
             return None
 
 
 def _facts(
-    settings: _Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
+    settings: Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
 ) -> dict[str, list[Any]]:
     """What `exclude` can name of a point, each with the values that match it: as written and as resolved."""
     sections = {"base": settings.base, "data": settings.data, "score": settings.score, "train": run.train}
@@ -272,7 +307,8 @@ def _of(assignment: Assignment, section: str) -> dict[str, Any]:
     return {name: choice.value for name, choice in _choices(assignment, section).items()}
 
 
-def _at(key: str, assignment: Assignment) -> Path_:
+def at_(key: str, assignment: Assignment) -> Path_:
+    """Where the value of a field was written."""
     return assignment[key].place if key in assignment else tuple(key.split("."))
 
 
@@ -286,10 +322,10 @@ def _decided_at(entry: dict[str, Any], place: Path_, assignment: Assignment) -> 
     return place
 
 
-def _identified(run: RunSpec, seed: int) -> RunSpec:
+def _identified(run: RunSpec, seed: int, forms: Forms) -> RunSpec:
     """A run has a seed where one decides something: training, or sampled answers."""
     seeded = run.adapter.trains != "nothing" or run.score.decoding.sample is not None
-    return identified(run.model_copy(update={"seed": seed if seeded else None}))
+    return with_seed(run, seed if seeded else None, forms)
 
 
 def _departures(train: TrainSettings, recipe: TrainSettings) -> tuple[str, ...]:

@@ -64,8 +64,44 @@ def _field(value: Any, mark: FieldClass, default: Any, roles: frozenset[str]) ->
 
 def digest(form: Any) -> str:
     """The first 12 hex digits of the SHA-256 of a canonical form."""
-    text = json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _hashed(_text(form) or "")
+
+
+def _hashed(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+class Forms:
+    """The canonical forms of runs' parts as JSON: a part that several runs share is written once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[BaseModel, str | None]] = {}
+        self._runs: dict[tuple[int, str], tuple[RunSpec, dict[str, str]]] = {}
+
+    def of(self, run: RunSpec, role: str) -> dict[str, str]:
+        """The texts of the run's fields that have this role, by name."""
+        key = id(run), role
+        if key not in self._runs:
+            fields = _fields(RunSpec)
+            texts = {name: self._text(getattr(run, name), mark, default, role) for name, mark, default in fields}
+            self._runs[key] = run, {name: text for name, text in texts.items() if text is not None}
+        return self._runs[key][1]
+
+    def _text(self, value: Any, mark: FieldClass, default: Any, role: str) -> str | None:
+        if not isinstance(value, BaseModel):
+            return _text(_field(value, mark, default, frozenset({role})))
+        key = id(value), role
+        if key not in self._known:  # with the value, lest another gets its id
+            self._known[key] = value, _text(_field(value, mark, default, frozenset({role})))
+        return self._known[key][1]
+
+
+def _text(form: Any) -> str | None:
+    return None if form is _LEFT_OUT else json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _joined(texts: dict[str, str]) -> str:
+    return "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
 
 
 def identified(run: RunSpec) -> RunSpec:
@@ -75,12 +111,18 @@ def identified(run: RunSpec) -> RunSpec:
     task list. Where nothing is trained, data, hyper-parameters, template and seed determine nothing (a seed
     still determines sampled answers).
     """
-    trained = canonical(run, frozenset({"identity"}))
+    return seeded(run, run.seed, Forms())
+
+
+def seeded(run: RunSpec, seed: int | None, forms: Forms) -> RunSpec:
+    """The run with another seed, and its ids. forms: of this run and of others that share parts with it."""
+    version = {"identity_version": str(IDENTITY_VERSION)}
+    trained = forms.of(run, "identity") | {"seed": json.dumps(seed)}
     if run.adapter.trains == "nothing":
         trained = {"model": trained["model"], "adapter": trained["adapter"]}
-    train_id = digest({"identity_version": IDENTITY_VERSION, **trained})
-    scored = canonical(run, frozenset({"scoring"}))
+    train_id = _hashed(_joined(version | trained))
+    scored = forms.of(run, "scoring")
     if run.score.decoding.sample is not None:
-        scored["seed"] = run.seed
-    run_id = digest({"identity_version": IDENTITY_VERSION, "train_id": train_id, **scored})
-    return run.model_copy(update={"train_id": train_id, "run_id": run_id})
+        scored = scored | {"seed": json.dumps(seed)}
+    run_id = _hashed(_joined(version | {"train_id": f'"{train_id}"'} | scored))
+    return run.model_copy(update={"seed": seed, "train_id": train_id, "run_id": run_id})

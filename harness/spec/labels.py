@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def labelled(points: tuple[Point, ...], experiment: ExperimentSpec) -> tuple[Point, ...]:
     """The points with a label each: the given one, else the method and the fields in which rows differ."""
-    facts = [_facts(point.run) for point in points]
+    known: dict[int, dict[str, Any]] = {}
+    facts = [_facts(point.run, known) for point in points]
     axes = _axes(experiment)
     differing = {
         title: _differing(
@@ -44,8 +45,11 @@ def _title(adapter: AdapterRef) -> str:
     return "+".join(part.method for part in adapter.parts) if adapter.parts else adapter.method
 
 
-def _facts(run: RunSpec) -> dict[str, Any]:
-    """What may tell two rows apart: the adapter's parameters, and settings as `section.field`."""
+def _facts(run: RunSpec, known: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """What may tell two rows apart: the adapter's parameters, and settings as `section.field`.
+
+    known: those of hyper-parameters that other runs share, by their object's id.
+    """
     facts: dict[str, Any] = {}
     for part in run.adapter.parts or (run.adapter,):
         for key, value in part.params.items():
@@ -55,7 +59,9 @@ def _facts(run: RunSpec) -> dict[str, Any]:
         facts |= {"data.train": data.name, "data.fraction": _short(data.fraction)}
         facts |= {"data.limit": data.limit, "data.validation": data.validation}
     if run.train is not None:
-        facts |= {f"train.{key}": _short(value) for key, value in run.train.model_dump().items()}
+        if id(run.train) not in known:
+            known[id(run.train)] = {f"train.{key}": _short(value) for key, value in run.train.model_dump().items()}
+        facts |= known[id(run.train)]
     facts |= {"score.decoding": _decoding(run.score.decoding), "score.limit": run.score.limit}
     model = {"base.model": run.model.name, "base.revision": run.model.revision, "base.dtype": run.model.dtype}
     return facts | model | {"base.quantization": run.model.quantization, "prompt": run.prompt.name}

@@ -21,6 +21,7 @@ from harness.spec.names import name_problems
 from harness.spec.problems import problems_of
 from harness.spec.relative import make_absolute
 from harness.spec.schema import ExperimentFile
+from harness.spec.select import select_problems
 from harness.spec.task_names import resolve_tasks
 
 
@@ -62,7 +63,8 @@ def _checked(
     problems += first(
         problem for index, entry in enumerate(entries) for problem in entry_problems(entry, index, located, methods)
     )
-    problems += axis_problems(located, methods_of(entries, methods))
+    named = methods_of(entries, methods)
+    problems += axis_problems(located, named) + select_problems(located, named)
     if problems:
         raise SpecError(problems)
     return ExperimentSpec(file.name, profile, shown(path), file, located, overrides, methods, asked, question_of(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -17,6 +17,7 @@ from harness.spec.names import NAMES, behind_api, unknown_name
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
 
 SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": ScoreSpec}
+MATRIX: Path_ = ("matrix",)
 MOST_RULES = 200
 """More rules of `exclude` are refused: each is tried on every point."""
 AXES = {f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields} | {"prompt"}
@@ -38,39 +39,52 @@ def axis_problems(located: Located, methods: Sequence[Method]) -> list[Problem]:
     matrix = located.data.get("matrix")
     if not isinstance(matrix, dict):
         return []
-    params = {name for method in methods for name in method.params}
-    problems = first(_shape_problems(matrix, located, params)) + _repeated_axes(matrix, located)
-    return problems or first(_value_problems(matrix, located, methods))
+    allowed = AXES | params_of(methods)
+    problems = first(_shape_problems(matrix, located, allowed)) + repeated_axes(matrix, located)
+    return problems or first(value_problems(matrix, located, methods))
 
 
-def _shape_problems(matrix: dict[str, Any], located: Located, params: set[str]) -> Iterator[Problem]:
+def params_of(methods: Iterable[Method]) -> set[str]:
+    """The fields that set a parameter of these methods: `adapter.r`."""
+    return {f"adapter.{name}" for method in methods for name in method.params}
+
+
+def _shape_problems(matrix: dict[str, Any], located: Located, allowed: set[str]) -> Iterator[Problem]:
     for key, values in matrix.items():
-        if key == "zip":
-            yield from _zip_problems(values, located, params)
-        elif key == "exclude":
-            yield from _exclude_problems(values, located, params)
+        if key == "exclude":
+            yield from _exclude_problems(values, located, allowed)
         else:
-            yield from _axis_problem(key, values, ("matrix", key), located, params)
+            yield from shape_problems(key, values, located, allowed)
 
 
-def _repeated_axes(matrix: dict[str, Any], located: Located) -> list[Problem]:
+def shape_problems(
+    key: str, values: Any, located: Located, allowed: set[str], under: Path_ = MATRIX
+) -> Iterator[Problem]:
+    """What is wrong with the shape of one axis, or of `zip`. `under`: the mapping that holds it."""
+    if key == "zip":
+        yield from _zip_problems(values, located, allowed, (*under, key))
+    else:
+        yield from _axis_problem(key, values, (*under, key), located, allowed)
+
+
+def repeated_axes(matrix: dict[str, Any], located: Located, under: Path_ = MATRIX) -> list[Problem]:
     """A field can't be two axes: the later one would silently win."""
     groups = matrix.get("zip")
     problems, seen = [], set(matrix)
     for index, group in enumerate(groups if isinstance(groups, list) else ()):
         keys = set(group) if isinstance(group, dict) else set()
-        problems += [
-            located.problem(("matrix", "zip", index, key), "is an axis already") for key in sorted(keys & seen)
-        ]
+        problems += [located.problem((*under, "zip", index, key), "is an axis already") for key in sorted(keys & seen)]
         seen |= keys
     return problems
 
 
-def _value_problems(matrix: dict[str, Any], located: Located, methods: Sequence[Method]) -> Iterator[Problem]:
+def value_problems(
+    matrix: dict[str, Any], located: Located, methods: Sequence[Method], under: Path_ = MATRIX
+) -> Iterator[Problem]:
     """What is wrong with the values of well-shaped axes."""
-    axes = [(("matrix", key), key, values) for key, values in matrix.items() if key not in ("zip", "exclude")]
+    axes = [((*under, key), key, values) for key, values in matrix.items() if key not in ("zip", "exclude")]
     for number, group in enumerate(matrix.get("zip") or ()):
-        axes += [(("matrix", "zip", number, key), key, values) for key, values in group.items()]
+        axes += [((*under, "zip", number, key), key, values) for key, values in group.items()]
     return (
         located.problem((*place, at), message)
         for place, key, values in axes
@@ -94,8 +108,7 @@ def _messages(key: str, value: Any, methods: Sequence[Method]) -> list[str]:
     return [problem.message for problem in field_problems(SECTIONS[section], alone, (section,), {name: value})]
 
 
-def _axis_problem(key: str, values: Any, place: Path_, located: Located, params: set[str]) -> list[Problem]:
-    allowed = AXES | {f"adapter.{name}" for name in params}
+def _axis_problem(key: str, values: Any, place: Path_, located: Located, allowed: set[str]) -> list[Problem]:
     if key not in allowed:
         if key.startswith("adapter."):
             message = f"no adapter has this parameter, {nearest(key, allowed)}"
@@ -107,13 +120,15 @@ def _axis_problem(key: str, values: Any, place: Path_, located: Located, params:
     return []
 
 
-def _zip_problems(groups: Any, located: Located, params: set[str]) -> Iterator[Problem]:
+def _zip_problems(groups: Any, located: Located, allowed: set[str], place: Path_) -> Iterator[Problem]:
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        yield located.problem(("matrix", "zip"), f"must be a list of mappings, got {groups!r}")
+        yield located.problem(place, f"must be a list of mappings, got {groups!r}")
         return
     for index, group in enumerate(groups):
-        here: Path_ = ("matrix", "zip", index)
-        found = [p for key, values in group.items() for p in _axis_problem(key, values, (*here, key), located, params)]
+        here: Path_ = (*place, index)
+        found = [
+            p for key, values in group.items() for p in _axis_problem(key, values, (*here, key), located, allowed)
+        ]
         if not group:
             found.append(located.problem(here, "must not be empty"))
         lengths = {key: len(values) for key, values in group.items() if isinstance(values, list)}
@@ -122,13 +137,13 @@ def _zip_problems(groups: Any, located: Located, params: set[str]) -> Iterator[P
         yield from found
 
 
-def _exclude_problems(rules: Any, located: Located, params: set[str]) -> Iterator[Problem]:
+def _exclude_problems(rules: Any, located: Located, axes: set[str]) -> Iterator[Problem]:
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         yield located.problem(("matrix", "exclude"), f"must be a list of mappings, got {rules!r}")
         return
     if len(rules) > MOST_RULES:
         yield located.problem(("matrix", "exclude"), f"must be at most {MOST_RULES} rules, got {len(rules)}")
-    allowed = AXES | {f"adapter.{name}" for name in params} | {"adapter.method", "adapter.label", "seed"}
+    allowed = axes | {"adapter.method", "adapter.label", "seed"}
     for index, rule in enumerate(rules):
         here: Path_ = ("matrix", "exclude", index)
         if not rule:
@@ -138,33 +153,30 @@ def _exclude_problems(rules: Any, located: Located, params: set[str]) -> Iterato
                 yield located.problem((*here, key), f"unknown field, {nearest(key, allowed)}")
 
 
-def assignments_of(matrix: dict[str, Any]) -> Iterator[Assignment]:
+def assignments_of(matrix: dict[str, Any], under: Path_ = MATRIX) -> Iterator[Assignment]:
     """Every combination of the matrix's values, in the order of the file; one empty one without a matrix."""
-    for combination in product(*_axes(matrix)):
+    for combination in product(*_axes(matrix, under)):
         yield {key: choice for part in combination for key, choice in part.items()}
 
 
 def count_assignments(matrix: dict[str, Any]) -> int:
     """How many `assignments_of` yields, without making them."""
-    return prod(map(len, _axes(matrix)))
+    return prod(map(len, _axes(matrix, MATRIX)))
 
 
-def _axes(matrix: dict[str, Any]) -> list[list[Assignment]]:
+def _axes(matrix: dict[str, Any], under: Path_) -> list[list[Assignment]]:
     axes: list[list[Assignment]] = []
     for key, values in matrix.items():
         if key == "zip":
-            axes += [_zipped(group, index) for index, group in enumerate(values)]
+            axes += [_zipped(group, (*under, key, index)) for index, group in enumerate(values)]
         elif key != "exclude":
-            axes.append([{key: Choice(value, ("matrix", key, at))} for at, value in enumerate(values)])
+            axes.append([{key: Choice(value, (*under, key, at))} for at, value in enumerate(values)])
     return axes
 
 
-def _zipped(group: dict[str, list[Any]], index: int) -> list[Assignment]:
+def _zipped(group: dict[str, list[Any]], place: Path_) -> list[Assignment]:
     length = len(next(iter(group.values()), []))
-    return [
-        {key: Choice(values[at], ("matrix", "zip", index, key, at)) for key, values in group.items()}
-        for at in range(length)
-    ]
+    return [{key: Choice(values[at], (*place, key, at)) for key, values in group.items()} for at in range(length)]
 
 
 def excluded(facts: dict[str, list[Any]], rules: Sequence[dict[str, Any]]) -> bool:

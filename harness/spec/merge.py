@@ -84,8 +84,9 @@ def assignments(texts: Iterable[str], problems: list[Problem]) -> Located:
     for text in texts:
         path, equals, value = text.partition("=")
         keys = path.strip().split(".")
-        if keys[0] == "matrix" and len(keys) > 2:
-            keys = ["matrix", ".".join(keys[1:])]  # a matrix's keys hold dots
+        for axes in (["matrix"], ["select", "over"]):
+            if keys[: len(axes)] == axes and len(keys) > len(axes) + 1:
+                keys = [*axes, ".".join(keys[len(axes) :])]  # the fields of axes hold dots
         if not equals or not all(keys) or len(keys) > DEEPEST:
             problems.append(Problem("--set", 0, text, "must be a.b=value"))
             continue

@@ -11,6 +11,7 @@ from harness.spec.fields import IDENTITY, LATER_IDENTITY, LATER_SCORING, RUNTIME
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "int8", "nf4"]
 Api = Literal["openai-chat", "openai-completions"]
+Measure = Literal["increments"]
 
 
 class Frozen(BaseModel):
@@ -200,7 +201,8 @@ class ScoreSettings(Frozen):
 class RunSpec(Frozen):
     """One run, complete: a worker needs nothing else to train and score it.
 
-    `data`, `train` and `seed` are None where nothing is trained (method `none`).
+    `data`, `train` and `seed` are None where nothing is trained (method `none`). measure: what is measured of a
+    training beside its loss.
     """
 
     model: Annotated[ModelRef, IDENTITY]
@@ -211,6 +213,7 @@ class RunSpec(Frozen):
     score: Annotated[ScoreSettings, SCORING] = ScoreSettings()
     seed: Annotated[int | None, IDENTITY] = None
     keep: Annotated[bool, RUNTIME] = False
+    measure: Annotated[tuple[Measure, ...], RUNTIME] = ()
     tasks: Annotated[tuple[str, ...], RUNTIME] = ()
     train_id: Annotated[str, RUNTIME] = ""
     run_id: Annotated[str, RUNTIME] = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from harness.catalog.apis import URLS, url_fault
 from harness.catalog.data import FORMATS, fields_of
 from harness.errors import nearest
-from harness.spec.run import Api, Dtype, Quantization
+from harness.spec.run import Api, Dtype, Measure, Quantization
 
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -248,8 +248,26 @@ class ScoreSpec(Strict):
     ] = "auto"
 
 
+class SelectSpec(Strict):
+    """Tuning: each adapter's best point on validation examples, which then runs with the experiment's seeds."""
+
+    over: Annotated[
+        dict[str, Any], Field(min_length=1, description="what is tuned: train.x and adapter.x, crossed (and zip)")
+    ]
+    by: Annotated[
+        Literal["validation_loss", "validation_accuracy"],
+        Field(description="what decides, on the validation examples"),
+    ] = "validation_loss"
+    seeds: Annotated[
+        list[Seed], Field(min_length=1, description="of the trainings that tune; none of the experiment's own")
+    ] = [100]
+
+
 class ExperimentFile(Strict):
-    """A whole experiment file after merging. `adapters` and `matrix` are checked against the methods they name."""
+    """A whole experiment file after merging.
+
+    `adapters`, `matrix` and `select.over` are checked against the methods they name.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the experiment's name")]
     base: BaseSpec
@@ -262,8 +280,12 @@ class ExperimentFile(Strict):
     tasks: Annotated[str | list[str], Field(description="a benchmark, or a list of task names")]
     tasks_path: Annotated[str | None, Field(description="a folder of your own lm-eval task files")] = None
     matrix: Annotated[dict[str, Any], Field(description="values that are crossed with all else")] = {}
+    select: Annotated[SelectSpec | None, Field(description="hyper-parameters chosen on validation examples")] = None
     same_recipe: Annotated[bool, Field(description="ignore what a method's own file says of training")] = False
     keep: Annotated[bool, Field(description="keep the weights of full fine-tuning")] = False
+    measure: Annotated[
+        list[Annotated[Measure, one_of(get_args(Measure))]], Field(description="what is measured of each training")
+    ] = []
 
     @model_validator(mode="before")
     @classmethod

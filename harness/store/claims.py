@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
+from harness.store.documents import Documents
 from harness.store.records import Claim, RunState
 from harness.store.registry import now
 from harness.store.tables import Attempt, LateResult, Run
@@ -124,6 +125,7 @@ def end(
     values = {"status": status, "stage": None, "kind": kind, "error": message, "worker": None, "finished_at": finished}
     session.execute(update(Run).where(Run.id == run).values(**values))
     outcome = "stopped" if status == "pending" else status
+    own, shared = Documents(session).keep_provenance(provenance or {})
     session.execute(
         update(Attempt)
         .where(Attempt.run == run, Attempt.number == claim.attempt)
@@ -133,6 +135,7 @@ def end(
             kind=kind,
             message=message,
             traceback=traceback,
-            provenance=dict(provenance or {}),
+            provenance=own,
+            shared=shared,
         )
     )

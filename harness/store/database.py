@@ -10,12 +10,13 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from harness.errors import StoreError
 from harness.store.postgresql import server_engine
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The schema revision that this version reads and writes (harness/store/migrations/versions)."""
 BUSY_SECONDS = 30
 HINTS = {
@@ -102,7 +103,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the driver's own BEGIN comes too late: not before a SELECT or a CREATE TABLE
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
@@ -166,8 +167,24 @@ def _foreign(connection: Connection, found: str | None) -> bool:
     return bool(tables - {"alembic_version"}) if found is None else not found.isdigit() or "trainings" not in tables
 
 
+@contextmanager
+def _rebuilding(engine: Engine) -> Iterator[Connection]:
+    """A writing transaction in which SQLite's tables may be made anew, though others refer to them."""
+    with for_writing(engine).connect() as connection:
+        # Tables that lose a column are copied and dropped; the switch has no effect inside a transaction.
+        switch = connection.connection.driver_connection.execute if engine.dialect.name == "sqlite" else None
+        if switch:
+            switch("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            if switch:
+                switch("PRAGMA foreign_keys=ON")
+
+
 def upgrade(engine: Engine) -> None:
-    """Brings a database, also an empty one, to our schema (Alembic), whole or not at all.
+    """Brings a database, also an empty one, to our schema (Alembic) and published numbers, whole or not at all.
 
     Raises StoreError for a newer schema and for a database that holds something else.
     """
@@ -175,9 +192,11 @@ def upgrade(engine: Engine) -> None:
     from alembic.config import Config
     from alembic.util import CommandError
 
+    from harness.store.published.keeping import renew
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with for_writing(engine).begin() as connection:
+    with _rebuilding(engine) as connection:
         found = schema_of(connection)
         if _foreign(connection, found) or (found or "") > SCHEMA:
             raise StoreError(f"a database of schema {found} can't be upgraded to {SCHEMA}; name another with --db")
@@ -186,3 +205,5 @@ def upgrade(engine: Engine) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreError(f"a database of schema {found} can't be upgraded: {error}") from None
+        with Session(connection) as session:
+            renew(session)

@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 
 
 def export(store: Store, folder: Path) -> dict[str, int]:
-    """Writes `runs`, `trainings`, `places`, `scores`, `samples`, `attempts` and `late_results` as JSON Lines.
+    """Writes `runs`, `trainings`, `increments`, `places`, `scores`, `samples`, `attempts`, `late_results`: JSON Lines.
 
     One object a line, as docs/database.md describes; the folder is made, files of these names are replaced whole.
     Returns the number of lines of each. Raises OSError where a file can't be written.
@@ -25,6 +25,7 @@ def export(store: Store, folder: Path) -> dict[str, int]:
     kinds = {
         "runs": _runs(store),
         "trainings": _trainings(store),
+        "increments": _increments(store),
         "places": (asdict(place) for place in store.memberships()),
         "scores": (asdict(score) for score in store.scores(ids)),
         "samples": _samples(store, ids),
@@ -47,7 +48,15 @@ def _trainings(store: Store) -> Iterator[Record]:
     for run in store.runs(loss=True):
         if run.training is not None and run.train_id not in seen:
             seen.add(run.train_id)
-            yield {"train_id": run.train_id, **asdict(run.training)}
+            record = {"train_id": run.train_id, **asdict(run.training)}
+            del record["increments"]
+            yield record
+
+
+def _increments(store: Store) -> Iterator[Record]:
+    for train_id in dict.fromkeys(run.train_id for run in store.runs()):
+        for increment in store.increments([train_id]).get(train_id, ()):
+            yield {"train_id": train_id, **asdict(increment)}
 
 
 def _samples(store: Store, ids: list[str]) -> Iterator[Record]:

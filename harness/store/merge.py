@@ -10,6 +10,8 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
+from harness.store.increments import keeping as increments
+from harness.store.merged_documents import DocumentIds
 from harness.store.merged_tasks import TaskIds
 from harness.store.tables import (
     Attempt,
@@ -50,19 +52,19 @@ def merge(ours: Session, theirs: Session, keep_ours: bool) -> Merged:
     """
     known = {run.run_id: run for run in ours.scalars(select(Run))}
     trained = {row.train_id: row for row in ours.scalars(select(Training))}
-    tasks = TaskIds(ours, theirs)
+    tasks, documents = TaskIds(ours, theirs), DocumentIds(ours, theirs)
     conflicts = dict(_conflicts(ours, theirs, known, trained, tasks))
     if conflicts and not keep_ours:
         raise MergeConflict("\n".join(conflicts.values()))
     taken = [run for run in theirs.scalars(select(Run).order_by(Run.id)) if run.run_id not in conflicts]
     new_runs = [run for run in taken if run.run_id not in known]
     for run in taken:
-        known[run.run_id] = _run(ours, run, known.get(run.run_id))
+        known[run.run_id] = _run(ours, run, known.get(run.run_id), documents)
     ours.flush()
     ids = {run.id: known[run.run_id].id for run in taken}
-    trainings = _trainings(ours, theirs, {run.train_id for run in taken}, trained)
-    scores = _scores(ours, theirs, ids, tasks)
-    _attempts(ours, theirs, ids)
+    trainings = _trainings(ours, theirs, {run.train_id for run in taken}, trained, documents)
+    scores = _scores(ours, theirs, ids, tasks, documents)
+    _attempts(ours, theirs, ids, documents)
     _late(ours, theirs, ids)
     experiments = _experiments(ours, theirs, ids)
     return Merged(experiments, len(new_runs), trainings, scores, tuple(conflicts.values()))
@@ -114,10 +116,11 @@ def _copy(row: Table, **changes: Any) -> Any:
     return type(row)(**{**values, **changes})
 
 
-def _run(ours: Session, run: Run, own: Run | None) -> Run:
+def _run(ours: Session, run: Run, own: Run | None, documents: DocumentIds) -> Run:
     if own is None:
         waits = run.status == "running"
-        own = _copy(run, worker=None, stage=None, status="pending" if waits else run.status, heartbeat_at=None)
+        spec = {"setting": documents.own(run.setting), "point": documents.own(run.point)}
+        own = _copy(run, worker=None, stage=None, status="pending" if waits else run.status, heartbeat_at=None, **spec)
         ours.add(own)
     elif run.status == "complete" and own.status in ("pending", "failed"):
         for name in COPIED:
@@ -125,13 +128,18 @@ def _run(ours: Session, run: Run, own: Run | None) -> Run:
     return own
 
 
-def _trainings(ours: Session, theirs: Session, wanted: set[str], trained: dict[str, Training]) -> int:
-    rows = [row for row in theirs.scalars(select(Training)) if row.train_id in wanted - trained.keys()]
-    ours.add_all([_copy(row) for row in rows])
+def _trainings(
+    ours: Session, theirs: Session, wanted: set[str], trained: dict[str, Training], documents: DocumentIds
+) -> int:
+    there = {row.train_id: row for row in theirs.scalars(select(Training)) if row.train_id in wanted}
+    rows = [row for train_id, row in there.items() if train_id not in trained]
+    ours.add_all([_copy(row, shared=documents.own(row.shared)) for row in rows])
+    ours.flush()
+    increments.take(ours, theirs, there)
     return len(rows)
 
 
-def _scores(ours: Session, theirs: Session, ids: dict[int, int], tasks: TaskIds) -> int:
+def _scores(ours: Session, theirs: Session, ids: dict[int, int], tasks: TaskIds, documents: DocumentIds) -> int:
     """The number of (run, task) pairs that were added."""
     added = 0
     for run, own in ids.items():
@@ -140,7 +148,7 @@ def _scores(ours: Session, theirs: Session, ids: dict[int, int], tasks: TaskIds)
             if ours.get(Scoring, (own, place["task"])) is not None:
                 continue
             added += 1
-            ours.add(_copy(scoring, **place))
+            ours.add(_copy(scoring, shared=documents.own(scoring.shared), **place))
             scored = select(TaskScore).where(TaskScore.run == run, TaskScore.task == scoring.task)
             ours.add_all([_copy(row, **place) for row in theirs.scalars(scored)])
             if (samples := theirs.get(SampleSet, (run, scoring.task))) is not None:
@@ -148,7 +156,7 @@ def _scores(ours: Session, theirs: Session, ids: dict[int, int], tasks: TaskIds)
     return added
 
 
-def _attempts(ours: Session, theirs: Session, ids: dict[int, int]) -> None:
+def _attempts(ours: Session, theirs: Session, ids: dict[int, int], documents: DocumentIds) -> None:
     for run, own in ids.items():
         here = list(ours.scalars(select(Attempt).where(Attempt.run == own)))
         seen, number = (
@@ -158,7 +166,7 @@ def _attempts(ours: Session, theirs: Session, ids: dict[int, int]) -> None:
         for attempt in theirs.scalars(select(Attempt).where(Attempt.run == run).order_by(Attempt.number)):
             if attempt.outcome is not None and (attempt.worker, attempt.started_at) not in seen:
                 number += 1
-                ours.add(_copy(attempt, run=own, number=number))
+                ours.add(_copy(attempt, run=own, number=number, shared=documents.own(attempt.shared)))
 
 
 def _late(ours: Session, theirs: Session, ids: dict[int, int]) -> None:

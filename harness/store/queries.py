@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, String, and_, cast, func, select
 from sqlalchemy.orm import Session
 
+from harness.store.documents import Documents
 from harness.store.records import (
     AttemptRecord,
     LateRecord,
@@ -21,8 +22,8 @@ from harness.store.records import (
     ScoreRecord,
     TrainResult,
 )
-from harness.store.registry import CHUNK
 from harness.store.tables import (
+    CHUNK,
     Attempt,
     Experiment,
     LateResult,
@@ -34,6 +35,8 @@ from harness.store.tables import (
     Training,
 )
 
+SECONDS = len("2026-01-01 00:00:00")
+
 
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(values), CHUNK):
@@ -42,6 +45,11 @@ def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds") + "Z"
+
+
+def _told(moment: str) -> str:
+    """A moment as `_iso` writes it, from the database's text: of many it need not be read."""
+    return f"{moment[:SECONDS].replace(' ', 'T')}Z"
 
 
 def states(session: Session, run_ids: Sequence[str]) -> dict[str, RunState]:
@@ -101,14 +109,18 @@ def trainings_known(session: Session, train_ids: Sequence[str]) -> list[str]:
 
 def trainings(session: Session, train_ids: Sequence[str]) -> dict[str, TrainResult]:
     """See `Store.trainings`."""
-    return {
-        row.train_id: _training(row, loss=False)
-        for chunk in _chunks(train_ids)
-        for row in session.scalars(select(Training).where(Training.train_id.in_(chunk)))
-    }
+    return _trainings(session, train_ids, Documents(session), loss=False)
 
 
-def _training(row: Training, loss: bool) -> TrainResult:
+def _trainings(session: Session, train_ids: Sequence[str], documents: Documents, loss: bool) -> dict[str, TrainResult]:
+    columns = [column for column in Training.__table__.columns if loss or column.key != "loss"]
+    query = select(*columns)
+    rows = [row for chunk in _chunks(train_ids) for row in session.execute(query.where(Training.train_id.in_(chunk)))]
+    documents.read(row.shared for row in rows)
+    return {row.train_id: _training(row, documents, loss) for row in rows}
+
+
+def _training(row: Any, documents: Documents, loss: bool) -> TrainResult:
     return TrainResult(
         seconds=row.seconds,
         steps=row.steps,
@@ -120,25 +132,23 @@ def _training(row: Training, loss: bool) -> TrainResult:
         adapter_bytes=row.adapter_bytes,
         loss=tuple(json.loads(zlib.decompress(row.loss))) if loss else (),
         counts=row.counts,
-        provenance=row.provenance,
+        provenance={**row.provenance, **documents.get(row.shared)},
     )
 
 
 def runs(session: Session, run_ids: Sequence[str] | None, prefix: str | None, loss: bool) -> tuple[RunRecord, ...]:
     """See `Store.runs`."""
-    query = select(Run, Training).outerjoin(Training, Training.train_id == Run.train_id).order_by(Run.id)
+    query = select(*Run.__table__.columns).order_by(Run.id)
     if prefix is not None:
         query = query.where(Run.run_id.startswith(prefix, autoescape=True))
-    if run_ids is None:
-        return tuple(_run(row, training, loss) for row, training in session.execute(query))
-    return tuple(
-        _run(row, training, loss)
-        for chunk in _chunks(run_ids)
-        for row, training in session.execute(query.where(Run.run_id.in_(chunk)))
-    )
+    rows = list(_all(session, query, run_ids))
+    documents = Documents(session)
+    documents.read(document for row in rows for document in (row.setting, row.point))
+    trained = _trainings(session, list({row.train_id for row in rows}), documents, loss)
+    return tuple(_run(row, documents, trained.get(row.train_id)) for row in rows)
 
 
-def _run(row: Run, training: Training | None, loss: bool) -> RunRecord:
+def _run(row: Any, documents: Documents, training: TrainResult | None) -> RunRecord:
     return RunRecord(
         run_id=row.run_id,
         train_id=row.train_id,
@@ -149,10 +159,10 @@ def _run(row: Run, training: Training | None, loss: bool) -> RunRecord:
         stage=row.stage,
         kind=row.kind,
         error=row.error,
-        spec=row.spec,
+        spec=documents.spec(row.setting, row.point, (row.run_id, row.train_id, row.seed)),
         created_at=str(_iso(row.created_at)),
         finished_at=_iso(row.finished_at),
-        training=None if training is None else _training(training, loss),
+        training=training,
     )
 
 
@@ -164,7 +174,7 @@ def memberships(
     known = {row.id: row for row in session.scalars(named)}
     query = select(
         Membership.experiment, Run.run_id, Membership.label, Membership.position,
-        Membership.tasks, Membership.departures,
+        Membership.tasks, Membership.departures, Membership.role, Membership.tuning,
     )  # fmt: skip
     query = query.join(Run, Run.id == Membership.run).order_by(Membership.experiment, Membership.position)
     if experiment is not None:
@@ -172,6 +182,11 @@ def memberships(
     rows = [row for row in _all(session, query, run_ids) if row[0] in known]
     rows.sort(key=lambda row: known[row[0]].registered_at, reverse=True)
     return tuple(_place(known[row[0]], row) for row in rows)
+
+
+def models(session: Session) -> frozenset[str]:
+    """See `Store.models`."""
+    return frozenset(session.scalars(select(Run.model).distinct()))
 
 
 def benchmarks(session: Session) -> tuple[tuple[str, str], ...]:
@@ -182,7 +197,7 @@ def benchmarks(session: Session) -> tuple[tuple[str, str], ...]:
 
 
 def _place(found: Experiment, row: Any) -> MembershipRecord:
-    _, run_id, label, position, tasks, departures = row
+    _, run_id, label, position, tasks, departures, role, tuning = row
     asked = found.spec.get("benchmark", {})
     return MembershipRecord(
         experiment=found.name,
@@ -196,6 +211,8 @@ def _place(found: Experiment, row: Any) -> MembershipRecord:
         title=asked.get("title"),
         weights=asked.get("weights", {}),
         suites=asked.get("suites", {}),
+        role=role,
+        tuning=tuning,
     )
 
 
@@ -211,21 +228,25 @@ def scores(session: Session, run_ids: Sequence[str]) -> tuple[ScoreRecord, ...]:
     """See `Store.scores`."""
     query = select(
         Run.run_id, ScoredTask.name, ScoredTask.version, ScoredTask.fingerprint,
-        TaskScore.metric, TaskScore.position, TaskScore.value, TaskScore.stderr, TaskScore.n, Scoring.scored_at,
+        TaskScore.metric, TaskScore.position, TaskScore.value, TaskScore.stderr, TaskScore.n,
+        cast(Scoring.scored_at, String),
     )  # fmt: skip
     query = query.join(TaskScore, TaskScore.run == Run.id).join(ScoredTask, ScoredTask.id == TaskScore.task)
     query = query.join(Scoring, and_(Scoring.run == Run.id, Scoring.task == ScoredTask.id))
     query = query.order_by(Run.id, ScoredTask.id, TaskScore.position)
-    return tuple(ScoreRecord(*row[:-1], scored_at=str(_iso(row[-1]))) for row in _all(session, query, run_ids))
+    return tuple(ScoreRecord(*row[:-1], _told(row[-1])) for row in _all(session, query, run_ids))
 
 
 def overlaps(session: Session, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
     """See `Store.overlaps`."""
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    query = select(Run.run_id, ScoredTask.name, Scoring.provenance["overlap"])
+    query = select(Run.run_id, ScoredTask.name, Scoring.shared).where(Scoring.shared.is_not(None))
     query = query.join(Scoring, Scoring.run == Run.id).join(ScoredTask, ScoredTask.id == Scoring.task)
-    for run_id, task, overlap in _all(session, query.order_by(Scoring.scored_at, ScoredTask.id), run_ids):
-        if overlap:
+    rows = list(_all(session, query.order_by(Scoring.scored_at, ScoredTask.id), run_ids))
+    documents = Documents(session)
+    documents.read(row.shared for row in rows)
+    for run_id, task, shared in rows:
+        if overlap := documents.get(shared).get("overlap"):
             found[run_id][task] = overlap
     return dict(found)
 
@@ -233,6 +254,8 @@ def overlaps(session: Session, run_ids: Sequence[str]) -> dict[str, dict[str, di
 def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:
     """See `Store.attempts`."""
     query = select(Attempt).join(Run, Run.id == Attempt.run).where(Run.run_id == run_id).order_by(Attempt.number)
+    rows, documents = session.scalars(query).all(), Documents(session)
+    documents.read(row.shared for row in rows)
     return tuple(
         AttemptRecord(
             number=row.number,
@@ -246,9 +269,9 @@ def attempts(session: Session, run_id: str) -> tuple[AttemptRecord, ...]:
             kind=row.kind,
             message=row.message,
             traceback=row.traceback,
-            provenance=row.provenance,
+            provenance={**row.provenance, **documents.get(row.shared)},
         )
-        for row in session.scalars(query)
+        for row in rows
     )
 
 

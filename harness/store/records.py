@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+from harness.store.increments.records import Increment
+
+Role = Literal["run", "tuning", "tuned", "superseded"]
+"""What a run is to an experiment: see `MembershipRecord`."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +19,8 @@ class TrainResult:
     seconds: wall time of the optimisation alone (loading excluded); tokens: non-padding tokens seen;
     peak_memory_bytes: CUDA's peak allocation, or the process's peak resident size on CPU;
     adapter_bytes: size of the saved weights; loss: the trainer's log history, a mapping per log line;
-    counts: rows read, used, truncated, dropped, validation; provenance: seeds, template, fingerprints.
+    counts: rows read, used, truncated, dropped, validation; provenance: seeds, template, fingerprints;
+    increments: what it changed in each trained matrix, where that was measured (the store keeps them apart).
     """
 
     seconds: float
@@ -28,6 +34,7 @@ class TrainResult:
     loss: tuple[dict[str, Any], ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    increments: tuple[Increment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,10 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Entry:
-    """A run as an experiment registers it: the specification, and its place in the experiment."""
+    """A run as an experiment registers it: the specification, and its place in the experiment.
+
+    role, tuning: see `MembershipRecord`.
+    """
 
     run_id: str
     train_id: str
@@ -104,6 +114,8 @@ class Entry:
     label: str
     tasks: tuple[str, ...]
     departures: tuple[str, ...] = ()
+    role: Role = "run"
+    tuning: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,20 @@ class RunState:
     attempts: int
     scored: dict[str, frozenset[tuple[str, str]]]
     trained: bool
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """Where a run stands, in a line; of a run of several experiments, its place in the latest one."""
+
+    run_id: str
+    experiment: str
+    label: str
+    status: str
+    stage: str | None
+    error: str | None
+    seed: int | None
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -205,6 +231,9 @@ class MembershipRecord:
 
     title: the benchmark's, None where it was not recorded; weights: the tasks' shares in its average, empty where all
     weigh the same; suites: the suite of each task, where recorded.
+    role: `run`; `tuning` for a run that tries a point of the experiment's `select`; `tuned` for a run of the point
+    that was chosen; `superseded` for one of either kind that is asked no more. tuning: what was tried or chosen, as
+    `spec.tuning` says it.
     """
 
     experiment: str
@@ -218,3 +247,38 @@ class MembershipRecord:
     title: str | None = None
     weights: dict[str, float] = field(default_factory=dict)
     suites: dict[str, str] = field(default_factory=dict)
+    role: Role = "run"
+    tuning: dict[str, Any] | None = None
+
+
+class Standing(NamedTuple):
+    """A run as boards are looked for. number: grows from run to run; scored: whether its group's tasks have a score.
+
+    point: equal for runs whose specifications differ in seed and ids alone, where the setting is the same. Times are
+    UTC, as text that sorts.
+    """
+
+    run_id: str
+    point: int
+    status: str
+    created_at: str
+    finished_at: str | None
+    number: int
+    scored: bool
+
+
+@dataclass(frozen=True)
+class PlaceGroup:
+    """Runs that an experiment asks for the same tasks in one setting, in the experiment's order.
+
+    setting: the number of the setting; parts: the specification's `model`, `data`, `prompt` and `score`.
+    """
+
+    experiment: str
+    benchmark: str
+    tasks: tuple[str, ...]
+    weights: dict[str, float]
+    role: Role
+    setting: int
+    parts: dict[str, Any]
+    runs: tuple[Standing, ...]

@@ -9,11 +9,9 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from harness.store.documents import Documents, parts_of_spec
 from harness.store.records import Entry
-from harness.store.tables import Experiment, Membership, Run
-
-CHUNK = 500
-"""Values in one statement: SQLite's oldest limit is 999."""
+from harness.store.tables import CHUNK, Experiment, Membership, Run
 
 
 def now() -> datetime:
@@ -25,6 +23,7 @@ def register(session: Session, experiment: Mapping[str, Any], entries: Sequence[
     """Adds or refreshes the experiment, its runs and their places in it."""
     row = _experiment(session, experiment)
     known = ids_of(session, [entry.run_id for entry in entries])
+    documents = Documents(session)
     for entry in entries:
         if entry.run_id not in known:
             run = Run(
@@ -33,14 +32,16 @@ def register(session: Session, experiment: Mapping[str, Any], entries: Sequence[
                 model=entry.model,
                 method=entry.method,
                 seed=entry.seed,
-                spec=entry.spec,
+                **_spec(documents, entry),
                 created_at=now(),
             )
             session.add(run)
             session.flush()
             known[entry.run_id] = run.id
     _place(session, row.id, known, entries)
-    _forget_unasked(session, row.id, set(known.values()))
+    asked = {known[entry.run_id] for entry in entries}
+    _forget_unasked(session, row.id, asked)
+    _supersede(session, row.id, asked, entries)
 
 
 def _experiment(session: Session, fields: Mapping[str, Any]) -> Experiment:
@@ -67,8 +68,15 @@ def ids_of(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
 
 def specify(session: Session, entries: Sequence[Entry]) -> None:
     """Writes the specifications of runs that are known. See `Store.specify`."""
+    documents = Documents(session)
     for entry in entries:
-        session.execute(update(Run).where(Run.run_id == entry.run_id).values(spec=entry.spec))
+        session.execute(update(Run).where(Run.run_id == entry.run_id).values(**_spec(documents, entry)))
+
+
+def _spec(documents: Documents, entry: Entry) -> dict[str, int]:
+    """The columns of a run that hold its specification."""
+    setting, point = parts_of_spec(entry.spec, (entry.run_id, entry.train_id, entry.seed))
+    return {"setting": documents.keep(setting), "point": documents.keep(point)}
 
 
 def _place(session: Session, experiment: int, ids: Mapping[str, int], entries: Sequence[Entry]) -> None:
@@ -81,6 +89,7 @@ def _place(session: Session, experiment: int, ids: Mapping[str, int], entries: S
             session.add(row)
         row.label, row.position = entry.label, position
         row.tasks, row.departures = list(entry.tasks), list(entry.departures)
+        row.role, row.tuning = entry.role, entry.tuning
 
 
 def _forget_unasked(session: Session, experiment: int, asked: set[int]) -> None:
@@ -91,3 +100,21 @@ def _forget_unasked(session: Session, experiment: int, asked: set[int]) -> None:
         session.execute(delete(Membership).where(Membership.experiment == experiment, Membership.run == run))
         if session.scalar(select(Membership.run).where(Membership.run == run).limit(1)) is None:
             session.execute(delete(Run).where(Run.id == run))
+
+
+def _supersede(session: Session, experiment: int, asked: set[int], entries: Sequence[Entry]) -> None:
+    """Marks places of runs that tried a point which is asked no more, or were chosen where another point is now."""
+    keys = {group["key"] for entry in entries if entry.role == "tuning" for group in (entry.tuning or {})["groups"]}
+    chosen = {
+        entry.tuning["key"]: entry.tuning["chosen"] for entry in entries if entry.role == "tuned" and entry.tuning
+    }
+    tuned = select(Membership).where(Membership.experiment == experiment, Membership.role.in_(("tuning", "tuned")))
+    for place in session.scalars(tuned) if keys else ():
+        about = place.tuning or {}
+        if place.run in asked:
+            continue
+        if place.role == "tuning":
+            gone = any(group["key"] in keys for group in about["groups"])
+        else:
+            gone = about["key"] in chosen and about["chosen"] != chosen[about["key"]]
+        place.role = "superseded" if gone else place.role

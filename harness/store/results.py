@@ -12,6 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from harness.errors import RunError
+from harness.store.documents import Documents
+from harness.store.increments import keeping as increments
 from harness.store.packing import pack_list, pack_outcomes
 from harness.store.records import Sample, TaskResult, TrainResult
 from harness.store.registry import now
@@ -21,14 +23,21 @@ from harness.store.tables import ItemSet, SampleSet, ScoredTask, Scoring, TaskSc
 def record_training(session: Session, train_id: str, result: TrainResult) -> None:
     """Adds a training, in place of an earlier one of the same adapter (whose weights were lost)."""
     row = session.get(Training, train_id) or Training(train_id=train_id)
+    saved = (row.provenance or {}).get("saved")
     for name in (
         "seconds", "steps", "tokens", "peak_memory_bytes", "trainable_params", "base_params", "trainable_percent",
-        "adapter_bytes", "counts", "provenance",
+        "adapter_bytes", "counts",
     ):  # fmt: skip
         setattr(row, name, getattr(result, name))
+    row.provenance, row.shared = Documents(session).keep_provenance(result.provenance)
     row.loss = zlib.compress(json.dumps(result.loss).encode())
     row.trained_at = now()
     session.add(row)
+    session.flush()
+    if result.increments:
+        increments.keep(session, train_id, result.increments)
+    elif saved is None or saved != result.provenance.get("saved"):
+        increments.forget(session, train_id)
 
 
 def record_task(session: Session, run: int, result: TaskResult) -> None:
@@ -42,7 +51,8 @@ def record_task(session: Session, run: int, result: TaskResult) -> None:
     task = _task(session, result)
     if session.get(Scoring, (run, task)) is not None:
         return
-    session.add(Scoring(run=run, task=task, seconds=result.seconds, provenance=result.provenance, scored_at=now()))
+    own, shared = Documents(session).keep_provenance(result.provenance)
+    session.add(Scoring(run=run, task=task, seconds=result.seconds, provenance=own, shared=shared, scored_at=now()))
     for position, score in enumerate(result.scores):
         session.add(
             TaskScore(

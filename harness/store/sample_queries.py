@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 
 from harness.store.packing import unpack_list, unpack_outcomes
 from harness.store.records import Items, Outcomes, Sample
-from harness.store.registry import CHUNK
-from harness.store.tables import ItemSet, Run, SampleSet, ScoredTask, Scoring
+from harness.store.tables import CHUNK, ItemSet, Run, SampleSet, ScoredTask, Scoring
 
 Columns = tuple[str, str, str, str, int, bytes]
 

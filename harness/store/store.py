@@ -12,21 +12,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
-from harness.store import check, claims, merge, queries, registry, results, sample_queries
+from harness.store import check, claims, costs, groups, listing, merge, queries, registry, results, sample_queries
 from harness.store.database import check_schema, engine_for, for_writing, shown, sqlite_file, translated, upgrade
+from harness.store.increments import keeping as increments
+from harness.store.increments.records import Increment
 from harness.store.records import (
     AttemptRecord,
     Claim,
     Entry,
     LateRecord,
+    ListedRun,
     MembershipRecord,
     Outcomes,
+    PlaceGroup,
     RunRecord,
     RunState,
     Sample,
@@ -34,6 +38,9 @@ from harness.store.records import (
     TaskResult,
     TrainResult,
 )
+
+if TYPE_CHECKING:
+    from harness.store.published.records import Publication
 
 
 class Store:
@@ -87,6 +94,19 @@ class Store:
         with self._session() as session:
             return queries.states(session, run_ids)
 
+    def counts(self) -> dict[str, int]:
+        """How many runs have each status; a status that none has is absent. Runs of no experiment don't count."""
+        with self._session() as session:
+            return listing.counts(session)
+
+    def listing(self, run_ids: Sequence[str] | None = None, limit: int | None = None) -> tuple[ListedRun, ...]:
+        """Where these runs stand, or all: the latest experiment's first, in its order.
+
+        limit: so many of all at most: those that run, then failed ones, pending ones, the latest complete ones.
+        """
+        with self._session() as session:
+            return listing.listing(session, run_ids, limit)
+
     def trainings(self, train_ids: Sequence[str]) -> dict[str, TrainResult]:
         """What training took, for each train_id that was trained; without the loss log."""
         with self._session() as session:
@@ -126,6 +146,16 @@ class Store:
         with self._session() as session:
             return queries.late_results(session, run_id)
 
+    def trained_last(self, models: Sequence[str], most: int) -> list[str]:
+        """The runs of these models (by name) whose adapters were trained last, the latest first."""
+        with self._session() as session:
+            return costs.trained_last(session, models, most)
+
+    def scoring_times(self, run_ids: Sequence[str]) -> list[tuple[str, str, float, int]]:
+        """What scoring took: run, task, seconds, and how many items were asked. At most a few hundred runs."""
+        with self._session() as session:
+            return costs.scoring_times(session, run_ids)
+
     def beat(self, claim: Claim, stage: str | None = None) -> bool:
         """Says that the worker lives (and what it does); False where the claim is lost."""
         with self._writing() as session:
@@ -136,6 +166,11 @@ class Store:
         with self._writing() as session:
             claims.hold(session, claim)
             results.record_training(session, train_id, result)
+
+    def record_increments(self, train_id: str, found: Sequence[Increment]) -> None:
+        """Writes down what a training changed in each matrix, measured after it, in place of what was there."""
+        with self._writing() as session:
+            increments.keep(session, train_id, found)
 
     def record_task(self, claim: Claim, result: TaskResult) -> None:
         """Writes down all scores and samples of one task. Raises ClaimLost where another worker has taken over."""
@@ -177,6 +212,21 @@ class Store:
         with self._session() as session:
             return queries.memberships(session, experiment, run_ids)
 
+    def groups(
+        self, experiment: str | None = None, benchmark: str | None = None, run_ids: Sequence[str] | None = None
+    ) -> tuple[PlaceGroup, ...]:
+        """The places of all runs, or of these, grouped by what decides on whose board they stand.
+
+        The latest registered experiment comes first.
+        """
+        with self._session() as session:
+            return groups.groups(session, experiment, benchmark, run_ids)
+
+    def models(self) -> frozenset[str]:
+        """The base models of the recorded runs."""
+        with self._session() as session:
+            return queries.models(session)
+
     def benchmarks(self) -> tuple[tuple[str, str], ...]:
         """Every experiment that has runs, with its benchmark: once for each profile, the latest one first."""
         with self._session() as session:
@@ -186,6 +236,11 @@ class Store:
         """Every recorded score of these runs."""
         with self._session() as session:
             return queries.scores(session, run_ids)
+
+    def increments(self, train_ids: Sequence[str]) -> dict[str, tuple[Increment, ...]]:
+        """What trainings changed in each matrix, by train_id, in the model's order; unmeasured ones are absent."""
+        with self._session() as session:
+            return increments.kept(session, train_ids)
 
     def overlaps(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
         """Of these runs, by run_id and task as it was last scored, what of the test set stands in the training data.
@@ -213,6 +268,23 @@ class Store:
         """
         with self._session() as session:
             return sample_queries.outcomes(session, run_ids, tasks)
+
+    def publications(self) -> tuple[Publication, ...]:
+        """What papers and repositories print of methods: the published numbers that this database was given.
+
+        They are those of the version that made or last upgraded it.
+        """
+        from harness.store.published.keeping import kept
+
+        with self._session() as session:
+            return kept(session)
+
+    def published_current(self) -> bool:
+        """Whether these published numbers are the ones that this version brings."""
+        from harness.store.published.keeping import current
+
+        with self._session() as session:
+            return current(session)
 
     def findings(self) -> tuple[check.Finding, ...]:
         """What is wrong with the database: damage, orphans, scores that don't add up. Reads every sample."""

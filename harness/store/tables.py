@@ -32,6 +32,8 @@ NAMING = {
 
 Big = Integer().with_variant(BigInteger(), "postgresql")
 """A count beyond 2**31: SQLite's INTEGER holds it, PostgreSQL's doesn't."""
+CHUNK = 500
+"""Values in one statement: SQLite's oldest limit is 999."""
 
 
 class Table(DeclarativeBase):
@@ -57,8 +59,21 @@ class Experiment(Table):
     registered_at: Mapped[datetime]
 
 
+class Document(Table):
+    """JSON values that many rows share, compressed; `digest` is their SHA-256 (see documents.py)."""
+
+    __tablename__ = "documents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Run(Table):
-    """One run and its status. `token` grows with every claim: a worker with an older one has lost it."""
+    """One run and its status. `token` grows with every claim: a worker with an older one has lost it.
+
+    setting, point: the two documents of its specification.
+    """
 
     __tablename__ = "runs"
 
@@ -68,7 +83,8 @@ class Run(Table):
     model: Mapped[str] = mapped_column(index=True)
     method: Mapped[str]
     seed: Mapped[int | None] = mapped_column(Big)
-    spec: Mapped[dict[str, Any]]
+    setting: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    point: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     status: Mapped[str] = mapped_column(default="pending", index=True)
     stage: Mapped[str | None]
     kind: Mapped[str | None]
@@ -81,7 +97,10 @@ class Run(Table):
 
 
 class Membership(Table):
-    """A run's place in an experiment: its label, its position, the tasks it is asked there."""
+    """A run's place in an experiment: its label, its position, the tasks it is asked there.
+
+    role, tuning: see `MembershipRecord`.
+    """
 
     __tablename__ = "memberships"
 
@@ -91,10 +110,12 @@ class Membership(Table):
     position: Mapped[int]
     tasks: Mapped[list[Any]]
     departures: Mapped[list[Any]]
+    role: Mapped[str] = mapped_column(default="run", server_default="run")
+    tuning: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Training(Table):
-    """What training an adapter took. `loss` is the compressed log."""
+    """What training an adapter took. `loss` is the compressed log; `shared` the document of its provenance."""
 
     __tablename__ = "trainings"
 
@@ -110,7 +131,38 @@ class Training(Table):
     loss: Mapped[bytes] = mapped_column(LargeBinary)
     counts: Mapped[dict[str, Any]]
     provenance: Mapped[dict[str, Any]]
+    shared: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
     trained_at: Mapped[datetime]
+
+
+class MatrixIncrement(Table):
+    """What training changed in one matrix of an adapter: see `Increment` and increments/keeping.py."""
+
+    __tablename__ = "increments"
+
+    train_id: Mapped[str] = mapped_column(String(12), ForeignKey("trainings.train_id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    layer: Mapped[int | None]
+    module: Mapped[str | None]
+    matrix: Mapped[str]
+    rows: Mapped[int] = mapped_column(Big)
+    columns: Mapped[int] = mapped_column(Big)
+    start_rms: Mapped[float]
+    rms: Mapped[float]
+    share_1: Mapped[float | None]
+    share_5: Mapped[float | None]
+    share_10: Mapped[float | None]
+    hoyer: Mapped[float | None]
+    gini: Mapped[float | None]
+    effective_rank: Mapped[float | None]
+    absolute: Mapped[list[Any]]
+    gaussian: Mapped[dict[str, Any]]
+    slice_side: Mapped[int]
+    slice_count: Mapped[int]
+    slices: Mapped[dict[str, Any]]
+    histogram: Mapped[bytes] = mapped_column(LargeBinary)
+    patch: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Attempt(Table):
@@ -133,6 +185,7 @@ class Attempt(Table):
     message: Mapped[str | None]
     traceback: Mapped[str | None]
     provenance: Mapped[dict[str, Any]]
+    shared: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
 
 
 class ScoredTask(Table):
@@ -171,6 +224,7 @@ class Scoring(Table):
     task: Mapped[int] = mapped_column(ForeignKey("tasks.id"), primary_key=True)
     seconds: Mapped[float]
     provenance: Mapped[dict[str, Any]]
+    shared: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
     scored_at: Mapped[datetime]
 
 
@@ -218,3 +272,59 @@ class LateResult(Table):
     task: Mapped[str | None]
     payload: Mapped[dict[str, Any]]
     recorded_at: Mapped[datetime]
+
+
+class Publication(Table):
+    """A paper or repository that prints numbers of methods, none of them ours; `digest` is of all shipped files."""
+
+    __tablename__ = "publications"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    title: Mapped[str]
+    authors: Mapped[str]
+    venue: Mapped[str]
+    url: Mapped[str]
+    arxiv: Mapped[str | None]
+    protocol: Mapped[str]
+    recipe: Mapped[dict[str, Any]]
+    claims: Mapped[list[Any]]
+
+
+class PublishedTable(Table):
+    """A published table on one model and one benchmark."""
+
+    __tablename__ = "published_tables"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publication: Mapped[str] = mapped_column(ForeignKey("publications.key"))
+    position: Mapped[int]
+    name: Mapped[str]
+    model: Mapped[str]
+    benchmark: Mapped[str]
+    suite: Mapped[str]
+    experiment: Mapped[str | None]
+    recipe: Mapped[dict[str, Any]]
+
+
+class PublishedRow(Table):
+    """A row of a published table, as printed: percentages."""
+
+    __tablename__ = "published_rows"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    published_table: Mapped[int] = mapped_column(ForeignKey("published_tables.id"))
+    position: Mapped[int]
+    label: Mapped[str]
+    method: Mapped[str]
+    adapter: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    learning_rate: Mapped[float | None]
+    data_percent: Mapped[float]
+    trainable_params: Mapped[int | None] = mapped_column(Big)
+    params_percent: Mapped[float | None]
+    scores: Mapped[dict[str, Any]]
+    average: Mapped[float | None]
+    quoted_from: Mapped[str | None]
+    own: Mapped[bool]
+    doubts: Mapped[list[Any]]

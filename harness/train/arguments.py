@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,10 @@ from trl import SFTConfig
 
 from harness.errors import RunError
 from harness.spec.run import TrainSettings
+from harness.train.steps import micro_batch
 
 LOG_LINES = 200
 """About how many points a loss curve has; a short training logs every step."""
-
-
-def total_steps(settings: TrainSettings, examples: int) -> int:
-    """The optimizer steps of a training on `examples` rows."""
-    if settings.steps is not None:
-        return settings.steps
-    return max(1, math.ceil((settings.epochs or 1) * math.ceil(examples / settings.batch_size)))
-
-
-def micro_batch(settings: TrainSettings) -> int:
-    """The largest divisor of the batch within `micro_batch_size`, so that the effective batch is what it says."""
-    bound = min(settings.micro_batch_size or settings.batch_size, settings.batch_size)
-    return next(size for size in range(bound, 0, -1) if settings.batch_size % size == 0)
 
 
 def smaller_micro_batch(settings: TrainSettings, size: int) -> TrainSettings:

@@ -80,15 +80,21 @@ def draw(examples: list[Example], data: DataRef, seed: int) -> tuple[list[Exampl
         weights = [part.weight for part in data.mix]
         order = shares(order, [examples[index].part for index in order], weights)
     held_out, rest = order[: data.validation], order[data.validation :]
-    count = round(data.fraction * len(rest))
-    used = rest[: count if data.limit is None else min(count, data.limit)]
-    if not used:
+    used = rest[: drawn_count(data, len(order))]
+    return [examples[i] for i in used], [examples[i] for i in held_out]
+
+
+def drawn_count(data: DataRef, total: int) -> int:
+    """How many of `total` examples are drawn to train on. Raises RunError("data") where none are left."""
+    count = round(data.fraction * max(0, total - data.validation))
+    count = count if data.limit is None else min(count, data.limit)
+    if not count:
         raise RunError(
             "data",
-            f"{data.name}: fraction {data.fraction:g} of {len(order)} examples, {data.validation} of them for "
+            f"{data.name}: fraction {data.fraction:g} of {total} examples, {data.validation} of them for "
             "validation, leaves none to train on",
         )
-    return [examples[i] for i in used], [examples[i] for i in held_out]
+    return count
 
 
 def _rows(source: SourceRef) -> Iterable[Any]:

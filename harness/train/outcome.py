@@ -12,15 +12,18 @@ from transformers import Trainer
 from harness.store.records import TrainResult
 from harness.train.callbacks import Meter
 from harness.train.examples import fingerprints
-from harness.train.fingerprint import weights_fingerprint
+from harness.train.fingerprint import joined, weights_fingerprint
 from harness.train.job import Job
 from harness.train.live import saved_fingerprint
 
 
-def outcome(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed: str | None) -> TrainResult:
+def outcome(
+    job: Job, trainer: Trainer, meter: Meter, start: dict[str, str], saved: int | None, resumed: str | None
+) -> TrainResult:
     """The measurements and the provenance of a training that is done and saved.
 
-    saved: the bytes of the weights, if they were; resumed: the checkpoint from which it went on, if it did.
+    start: fingerprints of what is trained, as it was initialised; saved: the bytes of the weights, if they were;
+    resumed: the checkpoint from which it went on, if it did.
     """
     state = trainer.state
     best = state.best_global_step if job.keeps_best else None
@@ -50,6 +53,7 @@ def outcome(job: Job, trainer: Trainer, meter: Meter, saved: int | None, resumed
             "dtype": _name(job.model.dtype),
             "trained_dtype": sorted({_name(p.dtype) for p in job.model.parameters() if p.requires_grad}),
             "threads": torch.get_num_threads(),
+            "start": joined(start),
             "weights": weights_fingerprint(job.model),
             "saved": saved_fingerprint(job.model),
         },

@@ -73,10 +73,7 @@ def tokenise(
         lengths.append(len(row.ids))
         counts["prefix_mismatch"] += row.mismatch
         counts["truncated"] += len(row.ids) > settings.max_length
-        kept = np.asarray(row.ids[: settings.max_length], dtype=np.int32)
-        wanted = kept.copy()
-        if settings.loss_on == "completion":
-            wanted[: row.prompt] = IGNORED
+        kept, wanted = with_labels(row, settings)
         if (wanted[1:] == IGNORED).all():
             counts["dropped"] += 1
             continue
@@ -85,6 +82,15 @@ def tokenise(
     if examples and not ids:
         raise _no_answers(settings)
     return Tokenised(Dataset.from_dict({"input_ids": ids, "labels": labels}), counts, tuple(lengths))
+
+
+def with_labels(row: Encoded, settings: TrainSettings) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of a row that are trained on, and their labels: (tokens,) each."""
+    kept = np.asarray(row.ids[: settings.max_length], dtype=np.int32)
+    labels = kept.copy()
+    if settings.loss_on == "completion":
+        labels[: row.prompt] = IGNORED
+    return kept, labels
 
 
 def check_answers(rows: Iterable[Encoded], settings: TrainSettings) -> None:

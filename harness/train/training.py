@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from peft import PeftModel
@@ -16,7 +17,7 @@ from harness.paths import RunPaths
 from harness.spec.run import RunSpec
 from harness.store.records import TrainResult
 from harness.train.adapter import attach, detach, in_steps, measure, unpatch
-from harness.train.arguments import sft_config, total_steps
+from harness.train.arguments import sft_config
 from harness.train.callbacks import (
     CheckpointCallback,
     DivergenceCallback,
@@ -28,6 +29,7 @@ from harness.train.callbacks import (
     last_complete,
 )
 from harness.train.fingerprint import fingerprints
+from harness.train.increments.measure import increments, trained
 from harness.train.job import Job
 from harness.train.lengths import context_of
 from harness.train.outcome import outcome
@@ -35,6 +37,7 @@ from harness.train.reference import resolve
 from harness.train.rows import Rows, prepare
 from harness.train.saving import save_weights
 from harness.train.state import whole_checkpoints
+from harness.train.steps import total_steps
 
 
 class Stopped(Exception):
@@ -93,6 +96,7 @@ def _fit(
     stop = StopCallback(should_stop, saves=job.resumable)
     trainer = _make_trainer(job, [*_callbacks(job, meter, emit), stop])
     start = _trained_weights(job.model)
+    before = trained(job.model) if "increments" in job.run.measure else {}
     watch = meter.watch(job.model)
     try:
         with whole_checkpoints(job.model), _batches_of(trainer.args.per_device_train_batch_size):
@@ -107,7 +111,8 @@ def _fit(
     _prove_trained(job.model, start)
     before_saving()
     saved = _save(job)
-    return outcome(job, trainer, meter, saved, checkpoint)
+    done = outcome(job, trainer, meter, start, saved, checkpoint)
+    return replace(done, increments=increments(before, trained(job.model, before))) if before else done
 
 
 def _resume_point(job: Job, device: torch.device) -> tuple[str | None, Meter]:

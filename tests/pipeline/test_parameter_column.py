@@ -9,9 +9,9 @@ import pytest
 from harness import expand, load_experiment
 from harness.adapters.catalogue import Catalogue, find_methods
 from harness.pipeline.check import Counted, count
-from harness.report.published import publications
 from harness.spec.resolve import resolve_adapter
 from harness.spec.run import RunSpec
+from harness.store.published.shipped import publications
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 LLAMA3, LLAMA2 = "meta-llama/Meta-Llama-3-8B", "meta-llama/Llama-2-7b-hf"

@@ -136,13 +136,14 @@ class Database:
         items: Sequence[int] | None = None,
         metric: str = "accuracy",
         fingerprint: str = "f1",
+        training: TrainResult = TRAINING,
     ) -> None:
         """Trains a registered run and scores it with these outcomes of each task's items (default: 0, 1, 2, ...)."""
         with open_store(self.url) as store:
             claim = store.claim(run.spec.run_id, "worker", "cpu")
             assert claim is not None
             if run.spec.data is not None:
-                store.record_training(claim, run.spec.train_id, TRAINING)
+                store.record_training(claim, run.spec.train_id, training)
             for task, outcomes in answers.items():
                 found = Score(metric, sum(outcomes) / len(outcomes), 0.01, len(outcomes))
                 places = range(len(outcomes)) if items is None else items

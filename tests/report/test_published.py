@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from harness import expand, load_experiment
+from harness.catalog.data import data_sets
 from harness.catalog.models import model_entry
+from harness.catalog.prompts import prompts
 from harness.errors import SpecError
-from harness.report.published import doubts_of, publications, read_publication
+from harness.report.published.doubts import doubts_of
+from harness.report.published.read import read_publication
+from harness.report.published.recipe import compared
+from harness.spec.run import Dtype, Quantization
+from harness.spec.schema import OPTIMIZERS, SCHEDULERS
+from harness.store.published.shipped import publications
 
 BY_KEY = {found.source.key: found for found in publications()}
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+GRANULARITY = next(table for table in BY_KEY["denselora"].tables if table.experiment == "granularity")
 ROWS = [(found, table, row) for found in publications() for table in found.tables for row in table.rows]
 SMALL = {
     "source": {
@@ -135,6 +146,29 @@ def test_models_that_we_have_are_called_as_in_our_catalog():
     models = {table.model for _, table, _ in ROWS if table.experiment == "commonsense" and table.model != "llama-7b"}
 
     assert {model_entry(model).name for model in models} == models
+
+
+def test_recipes_are_told_in_the_words_of_our_experiments():
+    recipes = [found.source.recipe for found in publications()] + [table.recipe for _, table, _ in ROWS]
+    told = {name: {value for recipe in recipes if (value := getattr(recipe, name)) is not None}
+            for name in ("data", "lr_scheduler", "optimizer", "prompt", "dtype", "quantization")}  # fmt: skip
+
+    assert told["data"] == {"commonsense_170k", "math_10k", "MetaMathQA"}
+    assert {"commonsense_170k", "math_10k"} <= set(data_sets())
+    assert told["prompt"] == {"llm_adapters_verbatim"} < set(prompts())
+    assert told["lr_scheduler"] <= set(SCHEDULERS)
+    assert told["optimizer"] <= set(OPTIMIZERS)
+    assert told["dtype"] <= set(get_args(Dtype))
+    assert told["quantization"] <= set(get_args(Quantization))
+
+
+def test_the_paper_s_recipe_is_the_one_that_our_experiments_have():
+    paper = BY_KEY["denselora"].source.recipe
+    (run, *_) = expand(load_experiment(EXPERIMENTS / "granularity.yaml", "paper"))
+
+    departures, not_told = compared(row("denselora", "Table 8", "LoRA QKV / DenseLoRA UD"), GRANULARITY, paper, run, 1)
+    assert [str(each) for each in departures] == ["dtype bfloat16 (float16)"]  # as experiments/_paper.yaml says
+    assert not_told == ()
 
 
 def test_pefts_own_benchmark_is_none_of_our_tasks():

@@ -16,7 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 from harness.report.statistics.anova import anova
 from harness.report.statistics.bootstrap import crossed_bootstrap
 from harness.report.statistics.holm import holm
-from harness.report.statistics.mean import mean_over_seeds
+from harness.report.statistics.mean import mean_over_seeds, means_over_seeds
 from harness.report.statistics.paired import compare
 from harness.report.statistics.proportions import mcnemar, paired_proportions, wilson
 
@@ -204,3 +204,18 @@ def test_outcomes_that_do_not_fit_are_refused(tasks: list, weights: list | None,
 def test_a_comparison_needs_the_same_items_on_both_sides() -> None:
     with pytest.raises(ValueError, match="same seeds and items"):
         compare([np.ones((2, 5))], [np.ones((2, 6))])
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_means_of_many_methods_at_once_are_those_of_each(seeds: int) -> None:
+    generator = np.random.default_rng(21)
+    binary = (generator.random((5, seeds, 12)) < 0.6).astype(float)
+    binary[0] = 1.0
+    real = np.stack([crossed(seeds, 9, 0.5, 1.0, generator) for _ in range(5)])
+    for tasks, weights in (([binary], None), ([real], None), ([binary, real], [1.0, 3.0])):
+        found = means_over_seeds(tasks, weights)
+        for method, mean in enumerate(found):
+            alone = mean_over_seeds([task[method] for task in tasks], weights)
+            bounds = (mean.value, mean.stderr, mean.ci_low, mean.ci_high)
+            assert bounds == pytest.approx((alone.value, alone.stderr, alone.ci_low, alone.ci_high), rel=1e-12)
+            assert (mean.seeds, mean.target) == (alone.seeds, alone.target)

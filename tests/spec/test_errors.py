@@ -161,6 +161,7 @@ FIELDS = {
     "score.decoding": ({"score": {"decoding": "beam"}}, "must be greedy, {beams: N} or {sample: {temperature"),
     "score.limit": ({"score": {"limit": True}}, "must be a whole number, got True"),
     "score.merge": ({"score": {"merge": "nevr"}}, "unknown value 'nevr', did you mean 'never'?"),
+    "measure[0]": ({"measure": ["increment"]}, "unknown value 'increment', did you mean 'increments'?"),
     "same_recpie": ({"same_recpie": True}, "unknown field, did you mean 'same_recipe'?"),
     "name": ({"name": "a b"}, "must be made of letters"),
     "tasks": ({"tasks": []}, "must not be empty"),

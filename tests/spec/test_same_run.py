@@ -250,6 +250,7 @@ FULL = RunSpec(
     score=run.ScoreSettings(decoding=run.Decoding(beams=2, sample=run.Sampling()), limit=3, tasks_path="t"),
     seed=1,
     tasks=("a",),
+    measure=("increments",),
     train_id="t",
     run_id="r",
 )

@@ -26,7 +26,8 @@ def test_everything_that_is_recorded_comes_out_as_json_lines(store: Store, tmp_p
 
     assert done.exit_code == 0
     assert {kind: len(records) for kind, records in found.items()} == {
-        "runs": 1, "trainings": 1, "places": 1, "scores": 4, "samples": 4, "attempts": 1, "late_results": 0,
+        "runs": 1, "trainings": 1, "increments": 0, "places": 1, "scores": 4, "samples": 4, "attempts": 1,
+        "late_results": 0,
     }  # fmt: skip
     assert found["runs"][0]["run_id"] == RUN
     assert found["trainings"][0]["loss"] == list(TRAINING.loss)

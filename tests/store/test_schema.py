@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -16,12 +18,14 @@ from sqlalchemy import text
 from harness.errors import StoreError
 from harness.store import database
 from harness.store.database import SCHEMA, engine_for, upgrade
+from harness.store.documents import unpacked
 from harness.store.store import Store, exists, open_store, upgrade_store
 from harness.store.tables import Table
 
 from .records import RUN, TRAINING, completed, entry, experiment, samples
 
 ASSETS = Path(__file__).parent / "assets"
+SYNCED_WITH_EVERY_COMMIT = 2
 
 
 def url(path: Path) -> str:
@@ -53,9 +57,10 @@ def test_the_migrations_make_the_tables_that_the_code_uses(db: Path) -> None:
         assert compare_metadata(context, Table.metadata) == []
 
 
-def test_the_journal_is_a_write_ahead_log_and_foreign_keys_count(store: Store, db: Path) -> None:
+def test_the_journal_is_a_write_ahead_log_synced_with_every_commit(store: Store, db: Path) -> None:
     with engine_for(url(db)).connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == SYNCED_WITH_EVERY_COMMIT
         assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
@@ -226,6 +231,107 @@ def test_an_upgrade_leaves_what_is_recorded_intact(asset: Path, tmp_path: Path) 
         assert store.samples(RUN, "boolq") == samples()
         assert [place.label for place in store.memberships("first")] == ["LoRA"]
         assert [attempt.outcome for attempt in store.attempts(RUN)] == ["complete"]
+
+
+def specification(seed: int | None, learning_rate: float) -> dict[str, object]:
+    """What a run's specification looked like in schema 0002, in its order."""
+    return {
+        "model": {"name": "micro-llama", "content": "sha256:1"},
+        "adapter": {"method": "lora", "params": {"r": 8}},
+        "data": {"name": "micro", "fraction": 0.1},
+        "train": {"learning_rate": learning_rate, "warmup_steps": 0},
+        "prompt": {"name": "plain", "train": "é {question}", "score": "{question}"},
+        "score": {"limit": None, "decoding": {"beams": 1}},
+        "seed": seed,
+        "keep": False,
+        "tasks": ["boolq"],
+        "train_id": f"t{seed or 9:011}",
+        "run_id": f"{seed or 9:012}",
+    }
+
+
+SPECS = [specification(seed, rate) for seed, rate in ((1, 3e-4), (2, 3e-4), (3, 1e-3), (None, 1e-3))]
+PROVENANCES = [{"config": {"until": []}, "overlap": {"items": 9}, "mean_output_tokens": 1.5 * n} for n in range(4)]
+
+
+def fill_0002(path: Path) -> None:
+    """Adds runs with specifications and provenance to a database of schema 0002: copies of its one run."""
+    changed = {
+        "runs": lambda n: {
+            "id": n + 2,
+            **{key: SPECS[n][key] for key in ("run_id", "train_id", "seed")},
+            "spec": SPECS[n],
+        },
+        "memberships": lambda n: {"run": n + 2, "position": n + 2},
+        "scores": lambda n: {"run": n + 2},
+        "scorings": lambda n: {"run": n + 2, "provenance": PROVENANCES[n]},
+        "samples": lambda n: {"run": n + 2},
+    }
+    with sqlite3.connect(path) as connection:
+        connection.row_factory = sqlite3.Row
+        for table, changes in changed.items():
+            for row in connection.execute(f"SELECT * FROM {table}").fetchall():
+                for number in range(len(SPECS)):
+                    values = {**dict(row), **changes(number)}
+                    held = [json.dumps(value) if isinstance(value, dict) else value for value in values.values()]
+                    marks = ", ".join("?" * len(held))
+                    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", held)
+    connection.close()
+
+
+def scoring_provenances(path: Path) -> list[dict[str, object]]:
+    """What was written down of every scoring, by run."""
+    query = "SELECT s.provenance, d.content FROM scorings s LEFT JOIN documents d ON d.id = s.shared ORDER BY s.run"
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute(query).fetchall()
+    connection.close()
+    return [{**json.loads(own), **(unpacked(shared) if shared else {})} for own, shared in rows]
+
+
+def test_specifications_and_provenance_of_schema_0002_are_kept_once_and_read_back_equal(tmp_path: Path) -> None:
+    path = Path(shutil.copy(ASSETS / "0002.db", tmp_path))
+    fill_0002(path)
+    upgrade(engine_for(url(path)))
+
+    with open_store(url(path)) as store:
+        first, *rest = store.runs()
+        assert first.spec == {"model": "micro-llama"}
+        assert [run.spec for run in rest] == SPECS
+        assert [run.finished_at for run in rest] == [first.finished_at] * len(SPECS)
+        assert first.training == dataclasses.replace(TRAINING, loss=())
+        assert store.attempts(RUN)[0].provenance == {"packages": {"peft": "0.21.2"}}
+        assert store.overlaps([run.run_id for run in rest]) == {run.run_id: {"boolq": {"items": 9}} for run in rest}
+        for run in rest:
+            assert store.samples(run.run_id, "boolq") == samples()
+            assert len(store.scores([run.run_id])) == 2
+        assert {finding.problem for finding in store.findings()} == {"complete, but without a score of piqa"}
+        store.register(experiment(), [entry("e" * 12)])  # new documents get numbers of their own
+        assert store.runs(["e" * 12])[0].spec == entry().spec
+    assert scoring_provenances(path) == [{"prompt": "plain"}, *PROVENANCES]
+    with sqlite3.connect(path) as connection:
+        settings, points = connection.execute(
+            "SELECT count(DISTINCT setting), count(DISTINCT point) FROM runs WHERE id BETWEEN 2 AND 5"
+        ).fetchone()
+        assert (settings, points) == (1, 2)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+
+
+def test_an_upgrade_that_fails_leaves_the_old_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(ASSETS / "0002.db", tmp_path))
+    import alembic.op
+
+    with monkeypatch.context() as broken:
+        broken.setattr(alembic.op, "batch_alter_table", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            upgrade(engine_for(url(path)))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT spec FROM runs").fetchall() == [('{"model": "micro-llama"}',)]
+    connection.close()
+
+    upgrade_store(url(path))
+    with open_store(url(path)) as store:
+        assert store.runs()[0].spec == {"model": "micro-llama"}
 
 
 def test_there_is_a_database_of_every_schema() -> None:

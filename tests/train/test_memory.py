@@ -14,8 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from harness.errors import BatchTooLarge, RunError, is_out_of_memory
 from harness.paths import RunPaths
 from harness.spec.run import DataRef, RunSpec, TrainSettings
-from harness.train.arguments import micro_batch, smaller_micro_batch
+from harness.train.arguments import smaller_micro_batch
 from harness.train.fingerprint import weights_fingerprint
+from harness.train.steps import micro_batch
 from harness.train.training import train
 
 from .runs import lora, run_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.report.published.records import PublishedRow
+from harness.store.published.records import PublishedRow
 
 ROUNDING = 0.05
 """Half a unit of the last digit of an average, which is printed with one decimal."""

@@ -1,9 +1,8 @@
-"""Reading published numbers, with every problem of a file at once."""
+"""Checking a file of published numbers: every problem in it at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,17 +12,9 @@ from harness.catalog.tasks import tasks
 from harness.errors import Problem, SpecError, nearest
 from harness.located import Located, Path_, read_yaml
 from harness.paths import builtin_dir
-from harness.report.published.records import Publication, PublishedRow, PublishedTable
 from harness.spec.problems import problems_of
 from harness.spec.resolve import MIXED
-
-FOLDER = Path(__file__).parent
-
-
-@lru_cache
-def publications() -> tuple[Publication, ...]:
-    """Everything that the harness holds of published numbers, by file name."""
-    return tuple(read_publication(path) for path in sorted(FOLDER.glob("*.yaml")))
+from harness.store.published.records import Publication, PublishedRow, PublishedTable
 
 
 def read_publication(path: Path) -> Publication:

@@ -98,6 +98,7 @@ def _row(board: Leaderboard, row: Row, scale: tuple[float, float] | None) -> dic
         "rank": row.rank,
         "label": row.label,
         "departs": bool(row.departures),
+        "tuned": bool(row.tuned),
         "group": row.group,
         "average": _average(row.average),
         "bar": _bar(row.average, scale),

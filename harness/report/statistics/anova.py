@@ -21,22 +21,23 @@ ROUNDING = 1e-12
 class Anova:
     """The mean squares of outcomes (seeds, items); those that need a second seed or item are NaN without it.
 
-    seed_means: (seeds,); smallest: of the outcomes; binary: whether all are 0 or 1 or, of differences, -1, 0 or 1.
+    Of many tables of outcomes (tables, seeds, items) each field is an array (tables,). seed_means: (..., seeds);
+    smallest: of the outcomes; binary: whether all are 0 or 1 or, of differences, -1, 0 or 1.
     """
 
-    mean: float
+    mean: Floats
     seed_means: Floats
-    ms_seed: float
-    ms_item: float
-    ms_residual: float
+    ms_seed: Floats
+    ms_item: Floats
+    ms_residual: Floats
     items: int
-    smallest: float
-    binary: bool
+    smallest: Floats
+    binary: NDArray[np.bool_]
 
     @property
     def seeds(self) -> int:
         """How many seeds there are."""
-        return len(self.seed_means)
+        return self.seed_means.shape[-1]
 
     @property
     def components(self) -> tuple[float, float, float]:
@@ -47,23 +48,24 @@ class Anova:
 
 
 def anova(outcomes: ArrayLike) -> Anova:
-    """The analysis of variance of outcomes (seeds, items).
+    """The analysis of variance of outcomes (seeds, items), or of many tables of them (tables, seeds, items).
 
     Raises:
-        ValueError: not two-dimensional, empty, or a value is missing.
+        ValueError: of another shape, empty, or a value is missing.
     """
-    values = checked(outcomes)
-    seeds, items = values.shape
-    mean = float(values.mean())
-    smallest, binary = float(values.min()), bool(np.all(values * values == np.abs(values)))
+    values = checked(outcomes, many=True)
+    seeds, items = values.shape[-2:]
+    both = (-2, -1)
+    mean = values.mean(axis=both, keepdims=True)
+    smallest, binary = values.min(axis=both), np.all(values * values == np.abs(values), axis=both)
     values = values - mean
-    values[np.abs(values) < ROUNDING * abs(mean)] = 0.0
-    by_seed, by_item = values.mean(axis=1), values.mean(axis=0)
-    of_seeds, of_items = items * np.sum(by_seed**2), seeds * np.sum(by_item**2)
-    residual = max(np.vdot(values, values) - of_seeds - of_items, 0.0)
+    values[np.abs(values) < ROUNDING * np.abs(mean)] = 0.0
+    by_seed, by_item = values.mean(axis=-1), values.mean(axis=-2)
+    of_seeds, of_items = items * np.sum(by_seed**2, axis=-1), seeds * np.sum(by_item**2, axis=-1)
+    residual = np.maximum(np.sum(values**2, axis=both) - of_seeds - of_items, 0.0)
     return Anova(
-        mean=mean,
-        seed_means=by_seed + mean,
+        mean=mean[..., 0, 0],
+        seed_means=by_seed + mean[..., 0],
         ms_seed=_per(of_seeds, seeds - 1),
         ms_item=_per(of_items, items - 1),
         ms_residual=_per(residual, (seeds - 1) * (items - 1)),
@@ -73,19 +75,19 @@ def anova(outcomes: ArrayLike) -> Anova:
     )
 
 
-def checked(outcomes: ArrayLike) -> Floats:
-    """Outcomes (seeds, items) as numbers.
+def checked(outcomes: ArrayLike, many: bool = False) -> Floats:
+    """Outcomes (seeds, items) as numbers; many: or (tables, seeds, items).
 
     Raises:
-        ValueError: not two-dimensional, empty, or a value is missing.
+        ValueError: of another shape, empty, or a value is missing.
     """
     values = np.asarray(outcomes, float)
-    if values.ndim != 2 or not values.size:
+    if values.ndim not in ((2, 3) if many else (2,)) or not values.size:
         raise ValueError(f"outcomes are (seeds, items), got an array of shape {values.shape}")
     if np.isnan(values).any():
         raise ValueError("outcomes are missing: leave out the seeds or items that lack them")
     return values
 
 
-def _per(sum_of_squares: float, df: int) -> float:
-    return float(sum_of_squares) / df if df else float("nan")
+def _per(sum_of_squares: Floats, df: int) -> Floats:
+    return sum_of_squares / (df or np.nan)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.report.statistics.anova import Anova, anova
+from harness.report.statistics.anova import Anova, anova, checked
 from harness.report.statistics.noise import noise
 from harness.report.statistics.proportions import wilson
 
@@ -40,19 +41,32 @@ def mean_over_seeds(tasks: Sequence[ArrayLike], weights: Sequence[float] | None 
     Raises:
         ValueError: outcomes are missing or not (seeds, items), or tasks differ in their seeds or number of weights.
     """
+    tables = [checked(task)[None] for task in tasks]
+    return means_over_seeds(tables, weights, alpha)[0]
+
+
+def means_over_seeds(
+    tasks: Sequence[ArrayLike], weights: Sequence[float] | None = None, alpha: float = 0.05
+) -> list[Mean]:
+    """As `mean_over_seeds` for many methods at once. tasks: of each task the outcomes (methods, seeds, items).
+
+    Raises:
+        ValueError: as `mean_over_seeds`.
+    """
     found, shares = analysed(tasks, weights)
-    value = sum(share * task.mean for share, task in zip(shares, found, strict=True))
+    values = sum(share * task.mean for share, task in zip(shares, found, strict=True))
     spread = noise(found, shares)
-    low, high = _interval(found, value, float(spread.half_width(alpha)), alpha)
-    stderr = float(spread.stderr)
-    return Mean(
-        value=value,
-        stderr=stderr if math.isfinite(stderr) and stderr > 0 else None,
-        ci_low=low,
-        ci_high=high,
-        seeds=spread.seeds,
-        target="method" if spread.seeds > 1 else "weights",
-    )
+    halves, stderrs = spread.half_width(alpha), spread.stderr
+    proportions = np.all([task.binary & (task.smallest >= 0) for task in found], axis=0)
+    seeds, items = spread.seeds, found[0].items if len(found) == 1 else None
+    means = []
+    for value, half, stderr, proportion in zip(values, halves, stderrs, proportions, strict=True):
+        alone = items if proportion and (seeds == 1 or value in (0, 1)) else None
+        low, high = _interval(float(value), float(half), alpha, bool(proportion), alone)
+        known = math.isfinite(stderr) and stderr > 0
+        target: Target = "method" if seeds > 1 else "weights"
+        means.append(Mean(float(value), float(stderr) if known else None, low, high, seeds, target))
+    return means
 
 
 def analysed(tasks: Sequence[ArrayLike], weights: Sequence[float] | None) -> tuple[list[Anova], list[float]]:
@@ -70,10 +84,12 @@ def analysed(tasks: Sequence[ArrayLike], weights: Sequence[float] | None) -> tup
     return found, [weight / sum(weights) for weight in weights]
 
 
-def _interval(tasks: Sequence[Anova], value: float, half: float, alpha: float) -> tuple[float | None, float | None]:
-    proportion = all(task.binary and task.smallest >= 0 for task in tasks)
-    if len(tasks) == 1 and proportion and (tasks[0].seeds == 1 or value in (0, 1)):
-        return wilson(value * tasks[0].items, tasks[0].items, alpha)
+def _interval(
+    value: float, half: float, alpha: float, proportion: bool, alone: int | None
+) -> tuple[float | None, float | None]:
+    """alone: the items of the one task, 0/1 outcomes of one set of weights, or of several that never differ."""
+    if alone is not None:
+        return wilson(value * alone, alone, alpha)
     if not math.isfinite(half) or half == 0:
         return None, None
     return (max(0.0, value - half), min(1.0, value + half)) if proportion else (value - half, value + half)

@@ -58,14 +58,15 @@ class Noise:
 
 
 def noise(tasks: Sequence[Anova], weights: Sequence[float]) -> Noise:
-    """The noise of the weighted mean over tasks that the same seeds answered."""
+    """The noise of the weighted mean over tasks that the same seeds answered, or of one for each table."""
     shares = np.asarray(weights, float) / np.sum(weights)
     seed_means = np.stack([task.seed_means for task in tasks], axis=-1)
     items = np.array([task.items for task in tasks])
-    seeds = len(seed_means)
-    residual = [task.ms_residual for task in tasks] if seeds > 1 else [0.0] * len(tasks)
-    binary = [task.binary for task in tasks]
-    return joined(seed_means @ shares, [task.ms_item for task in tasks], residual, items, shares, binary)
+    ms_item = np.stack([task.ms_item for task in tasks], axis=-1)
+    ms_residual = np.stack([task.ms_residual for task in tasks], axis=-1)
+    residual = ms_residual if tasks[0].seeds > 1 else np.zeros_like(ms_residual)
+    binary = np.stack([task.binary for task in tasks], axis=-1)
+    return joined(seed_means @ shares, ms_item, residual, items, shares, binary)
 
 
 def joined(
@@ -74,9 +75,12 @@ def joined(
     ms_residual: ArrayLike,
     items: NDArray[np.int64],
     shares: Floats,
-    binary: Sequence[bool],
+    binary: ArrayLike,
 ) -> Noise:
-    """The noise from the seeds' averages (..., seeds) and the mean squares of tasks with these shares (..., tasks)."""
+    """The noise from the seeds' averages (..., seeds) and the mean squares of tasks with these shares (..., tasks).
+
+    binary: (..., tasks) or (tasks,).
+    """
     seeds = averages.shape[-1]
     seed = averages.var(axis=-1, ddof=1) / seeds if seeds > 1 else np.zeros(averages.shape[:-1])
     seed = np.where(seed > (ROUNDING * averages.mean(axis=-1)) ** 2, seed, 0.0)
@@ -103,14 +107,12 @@ def item_noise(
     return np.where(whole == 0, 0.0, raised)
 
 
-def pseudo_items(
-    binary: Sequence[bool], items: NDArray[np.int64], shares: Floats, variance: Floats, seeds: int
-) -> Floats:
+def pseudo_items(binary: ArrayLike, items: NDArray[np.int64], shares: Floats, variance: Floats, seeds: int) -> Floats:
     """What two more items, one for and one against, add to the variance of a mean of 0/1 outcomes: Σ w² 2/n².
 
     So that agreement on every item never proves equality, nor one seed's answers repeated by a second certainty
     (Agresti and Min 2005, "Simple improved confidence intervals for comparing matched proportions"; Bonett and Price
     2012). More seeds show the items' noise better and need less of it: it is divided by k - 1 unless nothing varied.
     """
-    whole = np.sum(np.where(binary, 2 * (shares / items) ** 2, 0.0))
+    whole = np.sum(np.where(binary, 2 * (shares / items) ** 2, 0.0), axis=-1)
     return np.where(variance > 0, whole / max(seeds - 1, 1), whole)

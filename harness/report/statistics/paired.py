@@ -52,7 +52,7 @@ def compare(
     if any(first.shape != second.shape for first, second in pairs):
         raise ValueError("a paired comparison needs the same seeds and items on both sides")
     found, shares = analysed([first - second for first, second in pairs], weights)
-    difference = sum(share * task.mean for share, task in zip(shares, found, strict=True))
+    difference = float(sum(share * task.mean for share, task in zip(shares, found, strict=True)))
     signs = np.concatenate([_signs(first, second) for first, second in pairs])
     wins, losses = int((signs > 0).sum()), int((signs < 0).sum())
     spread = noise(found, shares)

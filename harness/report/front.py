@@ -1,0 +1,120 @@
+"""Which rows of a leaderboard no cheaper one beats: the Pareto front of accuracy and a cost, with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from harness.report.axes import Axis
+from harness.report.board import Leaderboard
+from harness.report.groups import ALPHA
+from harness.report.rows import Row
+
+
+class Standing(Enum):
+    """Where a row stands to those that cost no more."""
+
+    PROVED = "on the front, proved"
+    FRONT = "on the front"
+    BEHIND = "behind it"
+    BEATEN = "beaten, proved"
+
+
+MEANING = {
+    Standing.PROVED: "every row that costs no more is provably less accurate",
+    Standing.FRONT: "no row that costs no more is as accurate, by the estimates; the evidence can't separate them all",
+    Standing.BEHIND: "a row that costs no more is as accurate or more so, by the estimates alone",
+    Standing.BEATEN: "a row that costs no more is provably more accurate",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row on the plane of accuracy and cost.
+
+    cost: in the axis's unit; standing: None where cost or average isn't known; rival: the most accurate of the rows
+    that beat it, or that can't be told apart from it.
+    """
+
+    label: str
+    cost: float | None
+    average: float | None
+    ci_low: float | None
+    ci_high: float | None
+    standing: Standing | None
+    rival: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self) | {"standing": None if self.standing is None else self.standing.value}
+
+
+def front(board: Leaderboard, axis: Axis) -> tuple[Place, ...]:
+    """Each row's place, the cheapest first; rows of unknown cost last.
+
+    A row dominates another that costs no less and is no more accurate, and that it beats in one of both (Pareto). That
+    one is more accurate than the other is proved where the board's comparisons say so (paired, Holm; one seed proves
+    nothing about methods). Costs are taken as they were measured. Boards whose metric falls are read accordingly.
+    """
+    known = [row for row in board.rows if row.average is not None and axis.effort(row) is not None]
+    places = [_place(row, known, board, axis) for row in board.rows]
+    efforts = {row.run_ids: axis.effort(row) for row in board.rows}
+    order = sorted(
+        range(len(places)), key=lambda i: (places[i].standing is None, efforts[board.rows[i].run_ids] or 0.0, i)
+    )
+    return tuple(places[i] for i in order)
+
+
+def _place(row: Row, known: Sequence[Row], board: Leaderboard, axis: Axis) -> Place:
+    average = row.average
+    about = {
+        "label": row.label,
+        "cost": axis.spent(row),
+        "average": None if average is None else average.value,
+        "ci_low": None if average is None else average.ci_low,
+        "ci_high": None if average is None else average.ci_high,
+    }
+    if row not in known:
+        return Place(**about, standing=None, rival=None)
+    standing, rival = _standing(row, [other for other in known if other is not row], board, axis)
+    return Place(**about, standing=standing, rival=None if rival is None else rival.label)
+
+
+def _standing(row: Row, others: Sequence[Row], board: Leaderboard, axis: Axis) -> tuple[Standing, Row | None]:
+    cheap = [other for other in others if _effort(other, axis) <= _effort(row, axis)]
+    best_first = sorted(cheap, key=lambda other: other.rank or 0)
+    for other in best_first:
+        if _proved(other, row, board):
+            return Standing.BEATEN, other
+    for other in best_first:
+        if _ranks(other, row) and (_effort(other, axis) < _effort(row, axis) or _ranks(other, row, strictly=True)):
+            return Standing.BEHIND, other
+    for other in best_first:
+        if not _proved(row, other, board):
+            return Standing.FRONT, other
+    return Standing.PROVED, None
+
+
+def _effort(row: Row, axis: Axis) -> float:
+    effort = axis.effort(row)
+    assert effort is not None, "only rows of known cost are compared"
+    return effort
+
+
+def _ranks(first: Row, second: Row, strictly: bool = False) -> bool:
+    """Whether the first row is as accurate as the second, or strictly more so, by the estimates."""
+    assert first.rank is not None and second.rank is not None, "only rows with an average are compared"
+    return first.rank < second.rank if strictly else first.rank <= second.rank
+
+
+def _proved(better: Row, worse: Row, board: Leaderboard) -> bool:
+    """Whether the board's comparisons show the first row to be more accurate."""
+    if board.matrix is None:
+        return False
+    places = {row.run_ids: place for place, row in enumerate(board.matrix.rows)}
+    first, second = places.get(better.run_ids), places.get(worse.run_ids)
+    if first is None or second is None:
+        return False
+    return bool(board.matrix.adjusted[first, second] <= ALPHA) and _ranks(better, worse, strictly=True)

@@ -1,0 +1,1 @@
+"""What training changed in each matrix of an adapter."""
