@@ -14,7 +14,7 @@ import pytest
 
 from .conftest import EXPERIMENT, Project
 
-LONG = EXPERIMENT.replace("steps: 4", "steps: 60, eval_steps: 5")
+LONG = EXPERIMENT.replace("steps: 4", "steps: 30, eval_steps: 5")
 PATIENCE = 180
 
 
@@ -65,7 +65,7 @@ def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Pr
     project.harness("run", "line.yaml")
     assert statuses(project) == ["complete"] * 3
     resumed = trained_steps(project)
-    assert [steps for steps, _ in resumed] == [0, 60, 60]
+    assert [steps for steps, _ in resumed] == [0, 30, 30]
     assert resumed[1][1], "the stopped training went on from its checkpoint"
 
 

@@ -94,14 +94,16 @@ REUSED = {
     "matrix": {"adapter.r": [16]},
     "same_recipe": True,
     "keep": True,
+    "measure": ["increments"],
 }
 SERVED_AGAIN = {"base.api": "openai-completions", "base.url": "http://127.0.0.1:9/v1/chat/completions"}
 SERVED_THE_SAME = {"base.timeout": 5.0, "base.max_retries": 1}
+ELSEWHERE = {"select": "schedule/test_tuning.py, for what it makes due hangs on what was tried"}
 SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": ScoreSpec}
 
 
 def test_every_field_of_an_experiment_has_its_case() -> None:
-    fields = {name for name in ExperimentFile.model_fields if name not in SECTIONS}
+    fields = {name for name in ExperimentFile.model_fields if name not in (*SECTIONS, *ELSEWHERE)}
     fields |= {f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields}
     cases = TRAINED_AGAIN, SCORED_AGAIN, REUSED, SERVED_AGAIN, SERVED_THE_SAME
     named = [field for case in cases for field in case]

@@ -66,7 +66,7 @@ def test_run_says_so_before_it_begins(mounted, monkeypatch: pytest.MonkeyPatch) 
     spec.write_text(
         "name: x\nbase: {model: micro-llama}\ndata: {train: micro}\nadapters: [{method: lora}]\ntasks: micro"
     )
-    monkeypatch.setattr("harness.schedule.run.run", lambda *_: sys.exit(9))
+    monkeypatch.setattr("harness.schedule.run.run", lambda *_, **__: sys.exit(9))
 
     done = CliRunner().invoke(cli, ["--db", f"sqlite:///{folder}/far/results.db", "run", str(spec)])
     assert done.exit_code == 9
