@@ -79,6 +79,7 @@ def test_nothing_is_kept_behind_autograds_back(document):
             assert row["held_bytes"] == pytest.approx(row["value"], rel=0.02), row["contender"]
 
 
+@pytest.mark.slow
 def test_a_part_can_be_measured_alone_as_a_markdown_table():
     done = run("--contenders", "ours", "--only", "memory", "--markdown")
     assert done.returncode == 0, done.stderr
@@ -87,6 +88,7 @@ def test_a_part_can_be_measured_alone_as_a_markdown_table():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_unknown_contender_is_refused_with_those_that_there_are():
     done = run("--contenders", "ours,loar")
     assert done.returncode == 2

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("--items", "3", "--rounds", "1", "--batch-sizes", "2", "--tuning-steps", "0")
 
 
+@pytest.mark.slow
 def test_one_document_says_how_ours_compares_to_lm_eval_and_to_the_floor():
     command = [sys.executable, "benchmarks/scoring.py", *QUICK, "--json"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

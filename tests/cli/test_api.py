@@ -87,6 +87,7 @@ def outputs(row: dict[str, Any]) -> dict[tuple[str, int], str | None]:
     return {(task, sample.doc_id): sample.output for task, samples in found.items() for sample in samples}
 
 
+@pytest.mark.slow
 def test_a_served_model_says_and_scores_what_it_does_when_it_is_loaded(
     project: Project, served: str, micro_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_methods_of_a_folder_named_on_the_command_line_come_first(project: Proje
     assert shown["config_class"] == "peft:HRAConfig"
 
 
+@pytest.mark.slow
 def test_every_shipped_method_trains_and_scores(project: Project) -> None:
     entries = [f"{{method: {name}, r: 4}}" for name in ("lora", "dora", "vera", "adalora", "denselora")]
     mixed = "{mixed: [{method: lora, r: 4, targets: QKV}, {method: denselora, r: 4, targets: UD}], label: mixed}"

@@ -81,9 +81,10 @@ def test_a_label_is_shown_as_it_is_written_and_never_wrapped(project: Project) -
     ("line", "said"),
     [
         ("config_class: nowhere:X\n", "adapters/mine.yaml:2 config_class: nowhere:X can't be imported"),
-        (
+        pytest.param(
             "config_class: collections:OrderedDict\n",
             "adapters/mine.yaml:2 config_class: collections:OrderedDict is no",
+            marks=pytest.mark.slow,
         ),
     ],
 )

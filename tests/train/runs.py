@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness.catalog.prompts import prompts
 from harness.spec.run import AdapterRef, DataRef, ModelRef, PromptRef, RunSpec, SourceRef, TrainSettings
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "up_proj", "down_proj"]
 ANIMALS = ("heron", "otter", "lynx", "wren", "newt")
+
+
+def first_fast(cases: Iterable[str]) -> list[Any]:
+    """The first case as it is, the others as slow ones."""
+    first, *others = cases
+    return [first, *(pytest.param(other, marks=pytest.mark.slow) for other in others)]
 
 
 def rows(count: int) -> list[dict[str, str]]:

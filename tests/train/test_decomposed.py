@@ -20,7 +20,7 @@ from harness.train.adapter import attach, load_adapter
 from harness.train.fingerprint import weights_fingerprint
 from harness.train.training import Stopped, train
 
-from .runs import TARGETS, lora, run_of
+from .runs import TARGETS, first_fast, lora, run_of
 
 IDS = torch.arange(20)[None]
 CHANGING = {
@@ -74,7 +74,7 @@ def test_a_fresh_process_would_answer_as_the_trained_model(
     assert torch.equal(model(IDS).logits, loaded(IDS).logits)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", first_fast(METHODS))
 def test_a_stopped_training_resumes_on_the_original_base(
     method: str, fit: Fit, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
 ) -> None:
@@ -106,7 +106,7 @@ def test_pissa_trains_the_principal_part_and_kasa_drops_the_smallest(
         torch.testing.assert_close(torch.linalg.svdvals(left["kasa"][name])[:-4], values[:-4], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", CHANGING)
+@pytest.mark.parametrize("method", first_fast(CHANGING))
 def test_a_worker_loads_the_base_anew_for_the_next_run(
     method: str, fit: Fit, fresh_base: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerBase,
     monkeypatch: pytest.MonkeyPatch,

@@ -22,7 +22,7 @@ from harness.train import optimizers
 from harness.train.adapter import attach, count_parameters, load_adapter, measure
 from harness.train.training import Stopped, train
 
-from .runs import TARGETS, adapter, lora, run_of
+from .runs import TARGETS, adapter, first_fast, lora, run_of
 
 RATE, DECAY, SCALING = 1e-3, 0.5, 2.0
 
@@ -101,7 +101,7 @@ def test_a_run_with_its_own_optimizer_learns_and_ends_elsewhere_than_lora(
     assert result.provenance["optimizer"] == METHODS[method].optimizer
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", first_fast(METHODS))
 def test_a_stopped_training_resumes_with_its_optimizers_state(method: str, fit: Fit, paths: RunPaths) -> None:
     straight, model = fit(METHODS[method], into=replace(paths, root=paths.root / "other"))
     with pytest.raises(Stopped):

@@ -17,7 +17,7 @@ from harness.store.records import TrainResult
 from harness.train.adapter import attach, count_parameters, load_adapter, measure
 from harness.train.training import Stopped, train
 
-from .runs import adapter, lora, run_of
+from .runs import adapter, first_fast, lora, run_of
 
 RANK, SAMPLES, IDS = 4, 3, torch.arange(20)[None]
 Fit = Callable[..., tuple[TrainResult, PeftModel]]
@@ -68,7 +68,7 @@ def first_loss(result: TrainResult) -> float:
     return next(line["loss"] for line in result.loss if "loss" in line)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", first_fast(METHODS))
 def test_a_stopped_training_resumes_to_bit_identical_weights(method: str, fit: Fit, paths: RunPaths) -> None:
     straight, model = fit(METHODS[method], into=replace(paths, root=paths.root / "other"))
     with pytest.raises(Stopped):

@@ -74,7 +74,12 @@ def losses(result: TrainResult) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("method", "checkpoint"), [*((method, "best") for method in METHODS), ("p_tuning_lstm", "last")]
+    ("method", "checkpoint"),
+    [
+        ("prompt_tuning", "best"),
+        ("p_tuning_lstm", "last"),
+        *(pytest.param(method, "best", marks=pytest.mark.slow) for method in METHODS if method != "prompt_tuning"),
+    ],
 )
 def test_a_stopped_training_resumes_to_bit_identical_weights(
     method: str, checkpoint: str, fit: Fit, data: DataRef, paths: RunPaths, fresh_base: Make

@@ -144,7 +144,7 @@ def test_micro_batches_do_not_change_the_effective_batch(
         torch.testing.assert_close(value, weights[name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["lora", "denselora", "full"])
+@pytest.mark.parametrize("method", ["denselora", "lora", pytest.param("full", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("checkpoint", ["last", "best"])
 def test_a_stopped_training_resumes_to_bit_identical_weights(
     method: str, checkpoint: str, fit: Train, data: DataRef, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
