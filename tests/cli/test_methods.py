@@ -24,6 +24,7 @@ def with_adapters(*entries: str) -> str:
     return head + "adapters:\n" + "".join(f"  - {entry}\n" for entry in entries) + "tasks: [micro_true_false]\n"
 
 
+@pytest.mark.slow
 def test_a_users_own_method_runs_without_code(project: Project) -> None:
     project.write("adapters/mine.yaml", HRA)
     project.write("line.yaml", with_adapters("{method: mine, r: 4}"))

@@ -20,6 +20,7 @@ def rows(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_generator_reproduces_every_byte(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools.micro_llama.benchmark", "--out", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)

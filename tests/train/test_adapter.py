@@ -172,6 +172,7 @@ def test_a_saved_adapter_is_loaded_with_the_same_answers(
     assert not loaded.training
 
 
+@pytest.mark.slow
 def test_a_kept_adapter_of_the_users_own_type_is_loaded_in_a_process_that_has_not_met_it(
     fresh_base: Callable[[], PreTrainedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

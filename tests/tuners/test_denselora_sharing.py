@@ -170,7 +170,7 @@ def test_adapting_an_adapted_model_again_starts_anew_and_saves_everything(llama,
     assert torch.equal(PeftModel.from_pretrained(make_llama(), tmp_path)(tokens).logits, model(tokens).logits)
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_compiles_into_one_graph_with_the_same_outputs_and_gradients(make_llama, tokens, backend):
     results = []
     for compiled in (False, True):
