@@ -53,7 +53,8 @@ def trained_steps(project: Project) -> list[tuple[int, int | None]]:
     return [(run["train"]["steps"], (run["provenance"]["training"] or {}).get("resumed_from")) for run in shown]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_stop_softly_and_the_same_command_goes_on(project: Project, number: signal.Signals) -> None:
     process = begin(project)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)

@@ -28,6 +28,7 @@ def test_validate_prints_problems_as_json(project: Project) -> None:
     assert (problem["file"], problem["line"], problem["field"]) == ("bad.yaml", 6, "score.limit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -100,6 +101,7 @@ def test_a_method_whose_class_is_none_is_found_by_validate_and_blocks_the_run(
     assert project.harness("run", "line.yaml", exits=2).stderr.splitlines()[-1].startswith("line.yaml:9 adapters[1]: ")
 
 
+@pytest.mark.slow
 def test_plan_counts_the_parameters_of_a_model_that_is_not_there(project: Project) -> None:
     project.write(
         "large.yaml", EXPERIMENT.replace("micro-llama", "llama3-8b").replace("r: 4}", "r: 16, targets: QKVUD}")

@@ -179,6 +179,7 @@ def test_a_real_allocation_that_fails_halves_the_micro_batch(local: Place, monke
     assert attempt.settings["micro_batch_size"] < 256
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_middle_of_a_task_does_not_wait_for_its_end_and_no_training_is_done_again(here: Place) -> None:
     def stop(run: RunSpec, event: dict[str, Any]) -> None:
         if event["event"] == "items" and event["done"] < event["total"]:
@@ -221,6 +222,7 @@ def test_a_run_that_hangs_is_killed_and_its_worker_replaced(local: Place, monkey
     assert workers["hanging"] != workers["planned"]
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_run_whose_worker_dies_is_tried_once_more(local: Place) -> None:
     done = local.run(method(local, "unlucky", "KilledOnce"))

@@ -190,8 +190,8 @@ def test_offsets_are_trained_by_an_optimizer_without_the_scales_moments(make_lla
 ROWS = [[(7 * i + j) % 64 for j in range(12)] for i in range(8)]
 
 
-@pytest.mark.parametrize("at", [1, 3, 4])
-@pytest.mark.parametrize("arguments", [{}, {"modules_to_save": ["lm_head"]}])
+@pytest.mark.parametrize("at", [1, pytest.param(3, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize("arguments", [{}, pytest.param({"modules_to_save": ["lm_head"]}, marks=pytest.mark.slow)])
 def test_interrupted_training_resumes_exactly_in_both_phases(make_llama, tmp_path, at, arguments):
     settings = config(**arguments)
     whole = tmp_path / "whole"
