@@ -39,7 +39,14 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         told = f"{where} {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
-        return "".join(character if character.isprintable() else " " for character in told)
+        return "".join(map(_printable, told))
+
+
+def _printable(character: str) -> str:
+    """The character as it may stand in a line of a message."""
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 MOST_TOLD = 1_000

@@ -108,7 +108,7 @@ def _parents(
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         problems.append(located.problem(place, f"must be a list of files, got {names!r}"))
         return []
-    found, path, chain = [], reading.path, (*reading.chain, reading.path.resolve())
+    found, path, chain = [], reading.path, (*reading.chain, _real(reading.path))
     for index, name in enumerate(names):
         target = _target(name, path)
         if message := _parent_problem(name, target, path, chain, reading.read):
@@ -126,10 +126,15 @@ def _parents(
 
 def _target(name: str, path: Path) -> Path:
     """The file that `path` means by `name`: beside it, else the built-in fragment of that name."""
-    target = (path.parent / name).resolve()
+    target = _real(path.parent / name)
     if not os.path.isfile(target) and os.path.isfile(builtin_dir("experiments") / name):
-        target = (builtin_dir("experiments") / name).resolve()
+        target = _real(builtin_dir("experiments") / name)
     return target
+
+
+def _real(path: Path) -> Path:
+    """The path without links; one that leads to itself stays (`resolve` raises before Python 3.13)."""
+    return Path(os.path.realpath(path))
 
 
 def _parent_problem(name: str, target: Path, path: Path, chain: tuple[Path, ...], read: Sequence[Path]) -> str | None:

@@ -64,4 +64,4 @@ def _source(value: Any, folder: Path) -> Any:
 
 
 def _absolute(value: str, folder: Path) -> str:
-    return str((folder / os.path.expanduser(value)).resolve())
+    return os.path.realpath(folder / os.path.expanduser(value))

@@ -26,7 +26,8 @@ SLOWEST = 2.0
 STUCK = 30.0
 """Seconds after which a command that waits (for a pipe, say) is stopped."""
 LOCATED = re.compile(r"^(?P<file>\S[^\n]*?)(?::\d+)?(?: [^\n]+?)?: \S")
-TELLS = ("Usage: ", "Try 'harness", "")
+TELLS = ("Usage: ", "Try 'harness", "unknown method 'mine', ", "")
+"""Beginnings of lines about the command line itself, which name no file."""
 
 
 class Stuck(BaseException):
@@ -48,9 +49,9 @@ class Outcome:
         found += [f"exit {self.code}"] if self.code not in (None, 0, 2) else []
         found += [f"{self.seconds:.1f} s"] if self.seconds > SLOWEST else []
         lines = self.told.splitlines()
-        located = any(LOCATED.match(line) for line in lines)
+        located = any(LOCATED.match(line) or line.startswith(TELLS[2]) for line in lines)
         found += ["no located message"] if self.code == 2 and not located else []
-        odd = [line for line in lines if not LOCATED.match(line) and not line.startswith(TELLS[:2])]
+        odd = [line for line in lines if not LOCATED.match(line) and not line.startswith(TELLS[:3])]
         found += [f"a line that says no place: {odd[0][:200]!r}"] if self.code == 2 and any(odd) else []
         found += ["a message without end"] if len(self.told) > 500_000 else []
         return found
