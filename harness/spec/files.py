@@ -140,7 +140,7 @@ def _real(path: Path) -> Path:
 def _parent_problem(name: str, target: Path, path: Path, chain: tuple[Path, ...], read: Sequence[Path]) -> str | None:
     if not os.path.isfile(target):
         if os.path.lexists(target):
-            return f"{name} is no regular file"
+            return f"{name!r} is no regular file"
         return f"no such file {name!r}, {nearest(name, [found.name for found in path.parent.glob('*.yaml')])}"
     if target in chain:
         return f"{name} extends this file in turn: a cycle"
