@@ -174,7 +174,7 @@ def _leaderboard(
     from harness.store.store import open_store
 
     with open_store(settings.db, read_only=True) as store:
-        boards = leaderboards(store, experiment=experiment.name, run_ids=run_ids)
+        boards = leaderboards(store, experiment=experiment.name, run_ids=run_ids, published=as_json)
     if as_json:
         runs = [vars(result) for result in outcome.results]
         board = boards[0].to_json() if boards else None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_ALONE = ("csv", "json")
 """Formats that show the first board and read no other one."""
+PUBLISHED = ("json", "html")
+"""Formats in which a leaderboard holds published numbers."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ def boards(store: Store, query: Query) -> Sequence[Leaderboard]:
     """
     from harness.report.leaderboard import leaderboard, leaderboards
 
+    shown = query.form in PUBLISHED
     if query.form in FIRST_ALONE and query.max_params is None:
-        return [leaderboard(store, **query.filters)]
-    return leaderboards(store, **query.filters, max_params=query.max_params) or [leaderboard(store, **query.filters)]
+        return [leaderboard(store, **query.filters, published=shown)]
+    found = leaderboards(store, **query.filters, max_params=query.max_params, published=shown)
+    return found or [leaderboard(store, **query.filters)]
 
 
 def leaderboard_view(store: Store, query: Query) -> str:

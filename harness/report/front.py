@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -22,6 +21,7 @@ class Standing(Enum):
     BEATEN = "beaten, proved"
 
 
+ON_THE_FRONT = (Standing.PROVED, Standing.FRONT)
 MEANING = {
     Standing.PROVED: "every row that costs no more is provably less accurate",
     Standing.FRONT: "no row that costs no more is as accurate, by the estimates; the evidence can't separate them all",
@@ -58,63 +58,65 @@ def front(board: Leaderboard, axis: Axis) -> tuple[Place, ...]:
     one is more accurate than the other is proved where the board's comparisons say so (paired, Holm; one seed proves
     nothing about methods). Costs are taken as they were measured. Boards whose metric falls are read accordingly.
     """
-    known = [row for row in board.rows if row.average is not None and axis.effort(row) is not None]
-    places = [_place(row, known, board, axis) for row in board.rows]
-    efforts = {row.run_ids: axis.effort(row) for row in board.rows}
+    plane = _Plane(board, axis)
     order = sorted(
-        range(len(places)), key=lambda i: (places[i].standing is None, efforts[board.rows[i].run_ids] or 0.0, i)
+        range(len(board.rows)),
+        key=lambda i: (board.rows[i] not in plane.rows, axis.effort(board.rows[i]) or 0.0, i),
     )
-    return tuple(places[i] for i in order)
+    return tuple(plane.place(board.rows[i]) for i in order)
 
 
-def _place(row: Row, known: Sequence[Row], board: Leaderboard, axis: Axis) -> Place:
-    average = row.average
-    about = {
-        "label": row.label,
-        "cost": axis.spent(row),
-        "average": None if average is None else average.value,
-        "ci_low": None if average is None else average.ci_low,
-        "ci_high": None if average is None else average.ci_high,
-    }
-    if row not in known:
-        return Place(**about, standing=None, rival=None)
-    standing, rival = _standing(row, [other for other in known if other is not row], board, axis)
-    return Place(**about, standing=standing, rival=None if rival is None else rival.label)
+class _Plane:
+    """The rows of a board that have both an average and a cost."""
 
+    def __init__(self, board: Leaderboard, axis: Axis) -> None:
+        self._axis, self._matrix = axis, board.matrix
+        self.rows = [row for row in board.rows if row.average is not None and axis.effort(row) is not None]
+        compared = board.matrix.rows if board.matrix else ()
+        self._compared = {row.run_ids: at for at, row in enumerate(compared)}
 
-def _standing(row: Row, others: Sequence[Row], board: Leaderboard, axis: Axis) -> tuple[Standing, Row | None]:
-    cheap = [other for other in others if _effort(other, axis) <= _effort(row, axis)]
-    best_first = sorted(cheap, key=lambda other: other.rank or 0)
-    for other in best_first:
-        if _proved(other, row, board):
-            return Standing.BEATEN, other
-    for other in best_first:
-        if _ranks(other, row) and (_effort(other, axis) < _effort(row, axis) or _ranks(other, row, strictly=True)):
-            return Standing.BEHIND, other
-    for other in best_first:
-        if not _proved(row, other, board):
-            return Standing.FRONT, other
-    return Standing.PROVED, None
+    def place(self, row: Row) -> Place:
+        """Where a row of the board stands."""
+        average = row.average
+        standing, rival = self._standing(row) if row in self.rows else (None, None)
+        return Place(
+            label=row.label,
+            cost=self._axis.spent(row),
+            average=None if average is None else average.value,
+            ci_low=None if average is None else average.ci_low,
+            ci_high=None if average is None else average.ci_high,
+            standing=standing,
+            rival=None if rival is None else rival.label,
+        )
 
+    def _standing(self, row: Row) -> tuple[Standing, Row | None]:
+        cheap = [other for other in self.rows if other is not row and self._effort(other) <= self._effort(row)]
+        best_first = sorted(cheap, key=lambda other: other.rank or 0)
+        for other in best_first:
+            if self._proved(other, row):
+                return Standing.BEATEN, other
+        for other in best_first:
+            if _ranks(other, row) and (self._effort(other) < self._effort(row) or _ranks(other, row, strictly=True)):
+                return Standing.BEHIND, other
+        for other in best_first:
+            if not self._proved(row, other):
+                return Standing.FRONT, other
+        return Standing.PROVED, None
 
-def _effort(row: Row, axis: Axis) -> float:
-    effort = axis.effort(row)
-    assert effort is not None, "only rows of known cost are compared"
-    return effort
+    def _effort(self, row: Row) -> float:
+        effort = self._axis.effort(row)
+        assert effort is not None, "only rows of known cost are compared"
+        return effort
+
+    def _proved(self, better: Row, worse: Row) -> bool:
+        """Whether the board's comparisons show the first row to be more accurate."""
+        first, second = self._compared.get(better.run_ids), self._compared.get(worse.run_ids)
+        if self._matrix is None or first is None or second is None:
+            return False
+        return bool(self._matrix.adjusted[first, second] <= ALPHA) and _ranks(better, worse, strictly=True)
 
 
 def _ranks(first: Row, second: Row, strictly: bool = False) -> bool:
     """Whether the first row is as accurate as the second, or strictly more so, by the estimates."""
     assert first.rank is not None and second.rank is not None, "only rows with an average are compared"
     return first.rank < second.rank if strictly else first.rank <= second.rank
-
-
-def _proved(better: Row, worse: Row, board: Leaderboard) -> bool:
-    """Whether the board's comparisons show the first row to be more accurate."""
-    if board.matrix is None:
-        return False
-    places = {row.run_ids: place for place, row in enumerate(board.matrix.rows)}
-    first, second = places.get(better.run_ids), places.get(worse.run_ids)
-    if first is None or second is None:
-        return False
-    return bool(board.matrix.adjusted[first, second] <= ALPHA) and _ranks(better, worse, strictly=True)

@@ -9,7 +9,6 @@ from harness.errors import NotFoundError, nearest
 from harness.report.board import Leaderboard
 from harness.report.budget import within
 from harness.report.outline import Outline, outlines
-from harness.report.published.beside import with_published
 from harness.report.ranking import board as ranked
 from harness.report.selection import Selection
 from harness.store.store import Store
@@ -25,21 +24,23 @@ def leaderboards(
     model: str | None = None,
     run_ids: Collection[str] | None = None,
     max_params: int | None = None,
+    published: bool = True,
 ) -> tuple[Leaderboard, ...]:
     """Every board that matches, the one with the latest result first; empty where nothing is scored yet.
 
     Each names the other ones in `others`. With `run_ids` boards hold these runs alone; with `max_params` at most one
-    row a method, of so many trainable parameters (see budget.py). Raises NotFoundError for an experiment, benchmark or
-    model that the database doesn't know, and where no row is so small.
+    row a method, of so many trainable parameters (see budget.py). published: also look for what papers print of the
+    rows. Raises NotFoundError for an experiment, benchmark or model that the database doesn't know, and where no row
+    is so small.
     """
     found = matching(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
     if max_params is None:
-        return with_published(store, _with_others([ranked(selection, store) for selection in found]))
+        return _complete(store, [ranked(selection, store) for selection in found], published)
     budgets = [within(store, selection, max_params) for selection in found]
     boards = [replace(ranked(budget.selection, store), budget=budget.notes) for budget in budgets if budget.rows]
     if found and not boards:
         raise NotFoundError(f"no scored row has at most {max_params:,} trainable parameters")
-    return with_published(store, _with_others(boards))
+    return _complete(store, boards, published)
 
 
 def matching(
@@ -81,16 +82,17 @@ def leaderboard(
     experiment: str | None = None,
     model: str | None = None,
     run_ids: Collection[str] | None = None,
+    published: bool = True,
 ) -> Leaderboard:
-    """The matching board with the latest result; `others` names the rest.
+    """The matching board with the latest result; `others` names the rest. published: as for `leaderboards`.
 
     Raises NotFoundError where nothing matches, saying what there is.
     """
     found = _outlines(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=run_ids)
     if found:
         others = tuple(outline.setting() for outline in found[1:])
-        (board,) = with_published(store, [replace(ranked(found[0].selection(store), store), others=others)])
-        return board
+        board = replace(ranked(found[0].selection(store), store), others=others)
+        return _with_published(store, [board])[0] if published else board
     asked = {"experiment": experiment, "benchmark": benchmark, "model": model}
     wanted = ", ".join(f"{kind} {name!r}" for kind, name in asked.items() if name is not None)
     about = f"for {wanted}" if wanted else "for these runs" if run_ids is not None else "in this database"
@@ -105,8 +107,16 @@ def _check_name(kind: str, name: str | None, known: Collection[str]) -> None:
         raise NotFoundError(f"unknown {kind} {name!r}, {nearest(name, known)}")
 
 
-def _with_others(boards: Sequence[Leaderboard]) -> tuple[Leaderboard, ...]:
+def _complete(store: Store, boards: Sequence[Leaderboard], published: bool) -> tuple[Leaderboard, ...]:
+    """The boards, each with the settings of the others, and with what is published of its rows where that is asked."""
     settings = [found.setting() for found in boards]
-    return tuple(
+    complete = tuple(
         replace(found, others=tuple(settings[:index] + settings[index + 1 :])) for index, found in enumerate(boards)
     )
+    return _with_published(store, complete) if published else complete
+
+
+def _with_published(store: Store, boards: Sequence[Leaderboard]) -> tuple[Leaderboard, ...]:
+    from harness.report.published.beside import with_published
+
+    return with_published(store, boards)

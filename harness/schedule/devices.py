@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from harness.pipeline.gpus import gpus
 from harness.schedule.machine import visible_gpus
 
 LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -31,7 +30,7 @@ class Devices:
         memory = min(psutil.virtual_memory().total, _limit())
         if sys.platform == "darwin" and platform.machine() == "arm64":
             return cls(memory, (memory,))
-        return cls(memory, _gpus(visible_gpus()))
+        return cls(memory, tuple(gpu and gpu.total for gpu in gpus(visible_gpus())))
 
     @property
     def largest(self) -> int | None:
@@ -43,18 +42,3 @@ class Devices:
 def _limit() -> int:
     text = LIMIT.read_text(encoding="ascii").strip() if os.access(LIMIT, os.R_OK) else ""
     return int(text) if text.isdigit() else sys.maxsize
-
-
-def _gpus(visible: tuple[str, ...]) -> tuple[int | None, ...]:
-    """By the names that CUDA_VISIBLE_DEVICES may have for them: an index, or the beginning of an id."""
-    if not visible or shutil.which("nvidia-smi") is None:
-        return (None,) * len(visible)
-    asked = ["nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
-    listed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-    rows = [[value.strip() for value in line.split(",")] for line in listed.splitlines()]
-    known = [(index, uuid, int(size)) for index, uuid, size in rows if size.isdigit()]
-    sizes = (
-        (size * 2**20 for index, uuid, size in known if name.strip() == index or uuid.startswith(name.strip()))
-        for name in visible
-    )
-    return tuple(next(found, None) for found in sizes)

@@ -125,7 +125,7 @@ def test_a_disk_that_fails_under_the_database_is_told_and_loses_nothing_that_was
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"failing: {told}", "mended"]
+    assert done.stdout.splitlines() == [f"failing: {told}", f"a checkpoint: {told}", "mended"]
     with sqlite3.connect(db) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert set(tasks_in(db)) == {"before", "after"}, "what was refused is not there, and nothing else is missing"

@@ -85,7 +85,7 @@ def test_a_model_behind_an_api_needs_nothing_of_this_machine():
 NVIDIA_SMI = """#!/bin/sh
 case "$*" in
   -L) echo "GPU 0: A (UUID: GPU-aa)"; echo "GPU 1: B (UUID: GPU-bb)" ;;
-  *) echo "0, GPU-aa, 81920"; echo "1, GPU-bb, [N/A]" ;;
+  *) echo "0, GPU-aa, A, 81920, 70000"; echo "1, GPU-bb, B, [N/A], [N/A]" ;;
 esac
 """
 

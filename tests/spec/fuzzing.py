@@ -26,8 +26,7 @@ SLOWEST = 2.0
 STUCK = 30.0
 """Seconds after which a command that waits (for a pipe, say) is stopped."""
 LOCATED = re.compile(r"^(?P<file>\S[^\n]*?)(?::\d+)?(?: [^\n]+?)?: \S")
-TELLS = ("Usage: ", "Try 'harness", "unknown method 'mine', ", "")
-"""Beginnings of lines about the command line itself, which name no file."""
+TELLS = ("Usage: ", "Try 'harness", "")
 
 
 class Stuck(BaseException):
@@ -38,6 +37,7 @@ class Stuck(BaseException):
 class Outcome:
     """How a command ended: its exit code (None: by an exception that no user should see), and its output."""
 
+    asked: tuple[str, ...]
     code: int | None
     out: str
     told: str
@@ -49,12 +49,17 @@ class Outcome:
         found += [f"exit {self.code}"] if self.code not in (None, 0, 2) else []
         found += [f"{self.seconds:.1f} s"] if self.seconds > SLOWEST else []
         lines = self.told.splitlines()
-        located = any(LOCATED.match(line) or line.startswith(TELLS[2]) for line in lines)
+        located = any(LOCATED.match(line) or self._names_what_was_asked(line) for line in lines)
         found += ["no located message"] if self.code == 2 and not located else []
-        odd = [line for line in lines if not LOCATED.match(line) and not line.startswith(TELLS[:3])]
+        odd = [line for line in lines if not LOCATED.match(line) and not line.startswith(TELLS[:2])]
+        odd = [line for line in odd if not self._names_what_was_asked(line)]
         found += [f"a line that says no place: {odd[0][:200]!r}"] if self.code == 2 and any(odd) else []
         found += ["a message without end"] if len(self.told) > 500_000 else []
         return found
+
+    def _names_what_was_asked(self, line: str) -> bool:
+        """Whether a line is about a method that was named on the command line, which is a place in no file."""
+        return any(line.startswith(f"unknown method {argument!r}, ") for argument in self.asked)
 
 
 @contextlib.contextmanager
@@ -88,7 +93,7 @@ def harness(*arguments: str) -> Outcome:
         told.write(traceback.format_exc())
     finally:
         sys.argv = argv
-    return Outcome(code, out.getvalue(), told.getvalue(), time.process_time() - began)
+    return Outcome(arguments, code, out.getvalue(), told.getvalue(), time.process_time() - began)
 
 
 @pytest.fixture

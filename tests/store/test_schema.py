@@ -336,4 +336,4 @@ def test_an_upgrade_that_fails_leaves_the_old_database(tmp_path: Path, monkeypat
 
 def test_there_is_a_database_of_every_schema() -> None:
     assert [path.stem for path in sorted(ASSETS.glob("*.db"))] == [f"{n:04}" for n in range(1, int(SCHEMA) + 1)]
-    assert all(path.stat().st_size < 250_000 for path in ASSETS.iterdir())
+    assert all(path.stat().st_size < 200_000 for path in ASSETS.iterdir())

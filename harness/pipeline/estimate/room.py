@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 
+from harness.pipeline.gpus import gpus
 from harness.report.figures import memory
 
 LIBRARIES = 600 * 2**20
@@ -33,10 +32,10 @@ class Room:
         return self.device not in ("cpu", "mps")
 
     @classmethod
-    def here(cls, gpus: Sequence[str]) -> Room:
-        """This machine's: the GPU with the least free memory of `gpus`, or main memory where there are none."""
-        found = [room for gpu in gpus if (room := _gpu(gpu))]
-        if gpus:
+    def here(cls, visible: Sequence[str]) -> Room:
+        """This machine's: the visible GPU with the least free memory, or main memory where there are none."""
+        found = [cls(gpu.model, gpu.free) for gpu in gpus(visible) if gpu and gpu.free is not None]
+        if visible:
             return min(found, key=lambda room: room.free or 0, default=cls("cuda", None))
         apple = platform.system() == "Darwin" and platform.machine() == "arm64"
         return cls("mps" if apple else "cpu", psutil.virtual_memory().available, LIBRARIES)
@@ -56,12 +55,3 @@ def fits(needed: int | None, room: Room) -> bool | None:
 
 def _total(needed: int | None, room: Room) -> int:
     return (needed or 0) + room.ours
-
-
-def _gpu(name: str) -> Room | None:
-    if shutil.which("nvidia-smi") is None:
-        return None
-    asked = ["nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits", f"--id={name}"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    model, _, free = told.rpartition(",")
-    return Room(model.strip(), int(free) * 2**20) if model and free.strip().isdigit() else None

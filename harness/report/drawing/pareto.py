@@ -9,11 +9,10 @@ from harness.report.axes import AXES
 from harness.report.board import Leaderboard
 from harness.report.drawing.canvas import COLOURS, canvas
 from harness.report.drawing.points import point, unit
-from harness.report.front import Standing, front
+from harness.report.front import ON_THE_FRONT, front
 
 TICKS = (1.0, 2.0, 5.0)
 """Of each decade."""
-HOLLOW = (Standing.BEHIND, Standing.BEATEN)
 
 
 def draw_pareto(board: Leaderboard, cost: str, path: Path) -> None:
@@ -35,11 +34,11 @@ def draw_pareto(board: Leaderboard, cost: str, path: Path) -> None:
         from matplotlib.ticker import LogLocator
 
         for row, at in paid:
-            hollow = standings[row.label] in HOLLOW
+            hollow = standings[row.label] not in ON_THE_FRONT
             face = {"markerfacecolor": "white"} if hollow else {}
             axes.errorbar(at.x, at.value, yerr=at.bars, fmt="o", color=COLOURS[0], capsize=2, linewidth=0.8, **face)
             axes.annotate(row.label, (at.x, at.value), xytext=(5, 5), textcoords="offset points", fontsize=7)
-        steps = [at for row, at in paid if standings[row.label] not in HOLLOW]
+        steps = [at for row, at in paid if standings[row.label] in ON_THE_FRONT]
         where = "pre" if axis.more_is_better else "post"
         axes.step([at.x for at in steps], [at.value for at in steps], where=where, color=COLOURS[1], linewidth=0.9)
         for row, at in points:

@@ -55,7 +55,9 @@ def comparison(
     def wanted(table: PublishedTable) -> bool:
         return all(getattr(table, kind) in names for kind, names in theirs.items() if names)
 
-    tables = beside(publications, measured(store, leaderboards(store, **ours, max_params=max_params)), wanted)
+    tables = beside(
+        publications, measured(store, leaderboards(store, **ours, max_params=max_params, published=False)), wanted
+    )
     shown = {table.source.key for table in tables}
     claims = tuple(
         (each.source.title, claim) for each in publications if each.source.key in shown for claim in each.claims

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.report.axes import AXES
 from harness.report.board import Leaderboard
+from harness.report.front import ON_THE_FRONT, front
 from harness.report.rows import Row
 from harness.report.site.charts.chart import AVERAGE, Chart, Spec, layered, tips, value
 
@@ -16,9 +17,9 @@ def pareto(board: Leaderboard) -> Chart | None:
     sized = [point for point in points if point["params"] > 0]
     if not sized:
         return None
-    best = _front(sized)
+    standings = {place.label: place.standing for place in front(board, AXES["parameters"])}
     for point in sized:
-        point["front"] = "best at its size" if point["label"] in best else "dominated"
+        point["front"] = "best at its size" if standings[point["label"]] in ON_THE_FRONT else "dominated"
     y = {"field": "value", "type": "quantitative", "title": AVERAGE, "scale": {"zero": False}}
     x = {
         "field": "params",
@@ -27,12 +28,12 @@ def pareto(board: Leaderboard) -> Chart | None:
         "scale": {"type": "log", "nice": False, "padding": 24},
     }
     x["axis"] = {"format": "~s", "tickCount": 6, "grid": False}
-    front = {"test": "datum.front === 'best at its size'", "value": 1}
+    best = {"test": "datum.front === 'best at its size'", "value": 1}
     point: Spec = {
         "mark": {"type": "point", "filled": True, "size": 70},
         "encoding": {
             "shape": {"field": "front", "type": "nominal", "legend": {"orient": "top", "title": None}},
-            "opacity": {"condition": front, "value": 0.45},
+            "opacity": {"condition": best, "value": 0.45},
             "tooltip": tips(("label", "Method"), ("shown", "Average"), ("size", "Trainable"), ("group", "Group")),
         },
     }
@@ -43,12 +44,12 @@ def pareto(board: Leaderboard) -> Chart | None:
         },
         {
             "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "opacity": 0.6, "aria": False},
-            "transform": [{"filter": front["test"]}],
+            "transform": [{"filter": best["test"]}],
         },
         point,
         {
             "mark": {"type": "text", "align": "left", "dx": 8, "dy": -8, "limit": 130, "aria": False},
-            "transform": [{"filter": front["test"]}],
+            "transform": [{"filter": best["test"]}],
             "encoding": {"text": {"field": "label"}},
         },
     ]
@@ -68,13 +69,3 @@ def _size_point(row: Row) -> dict[str, Any]:
         "group": row.group or "–",
         "front": "–",
     }
-
-
-def _front(points: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The labels of the points that beat every one of their size or below."""
-    best, front = float("-inf"), set()
-    for point in sorted(points, key=lambda point: (point["params"], -point["value"])):
-        if point["value"] > best:
-            best = point["value"]
-            front.add(point["label"])
-    return front
