@@ -102,7 +102,7 @@ class Database:
         spec = {"benchmark": about} if about else {}
         fields = {"name": experiment, "profile": "paper", "path": "x.yaml", "question": "", "spec": spec}
         with open_store(self.url) as store:
-            store.register({**fields, "benchmark": benchmark}, [_entry(run, tasks) for run in runs])
+            store.register({**fields, "benchmark": benchmark}, [entry(run, tasks) for run in runs])
 
     def complete(
         self,
@@ -159,7 +159,8 @@ class Database:
             store.fail(claim, kind, message, "", {})
 
 
-def _entry(run: Asked, tasks: Sequence[str]) -> Entry:
+def entry(run: Asked, tasks: Sequence[str], **role: Any) -> Entry:
+    """The run as an experiment registers it."""
     spec = run.spec
     return Entry(
         run_id=spec.run_id,
@@ -171,4 +172,5 @@ def _entry(run: Asked, tasks: Sequence[str]) -> Entry:
         label=run.label,
         tasks=tuple(tasks),
         departures=run.departures,
+        **role,
     )

@@ -18,31 +18,16 @@ from harness.spec.tuning import VALIDATION
 from harness.store.records import Entry, Score, TaskResult
 from harness.store.store import open_store
 
-from .database import TASKS, TRAINING, Asked, Database, asked, scores
+from .database import TASKS, TRAINING, Database, asked, entry, scores
 
 RATES = (1e-4, 1e-3, 1e-2)
 CHOSEN = {"points": 3, "failed": 1, "by": "validation_loss", "seeds": [100], "value": 2.0}
 
 
-def entry(run: Asked, role: str, tuning: dict) -> Entry:
-    spec = run.spec
-    return Entry(
-        run_id=spec.run_id,
-        train_id=spec.train_id,
-        model=spec.model.name,
-        method=spec.adapter.method,
-        seed=spec.seed,
-        spec=spec.model_dump(mode="json"),
-        label=run.label,
-        tasks=TASKS if role == "tuned" else (VALIDATION,),
-        role=role,
-        tuning=tuning,
-    )
-
-
 def trying(rate: float) -> Entry:
     group = {"key": "k", "label": "lora", "point": {"train.learning_rate": rate}}
-    return entry(asked(seed=100, learning_rate=rate), "tuning", {"by": "validation_loss", "groups": [group]})
+    about = {"by": "validation_loss", "groups": [group]}
+    return entry(asked(seed=100, learning_rate=rate), [VALIDATION], role="tuning", tuning=about)
 
 
 @pytest.fixture
@@ -53,7 +38,7 @@ def tuned(database: Database) -> Database:
     runs = [asked(seed=seed, learning_rate=RATES[1]) for seed in (0, 1)]
     fields = {"name": "first", "profile": "paper", "path": "x.yaml", "question": "", "spec": {}, "benchmark": "micro"}
     with open_store(database.url) as store:
-        store.register(fields, [*tries, *(entry(run, "tuned", about) for run in runs)])
+        store.register(fields, [*tries, *(entry(run, TASKS, role="tuned", tuning=about) for run in runs)])
         for each, loss in zip(tries, (3.0, 2.0, None), strict=True):
             claim = store.claim(each.run_id, "here:1:1", "cpu")
             assert claim is not None
@@ -96,7 +81,7 @@ def test_a_point_that_is_chosen_no_more_leaves_the_board_and_stays_recorded(tune
     about = CHOSEN | {"key": "k", "chosen": {"train.learning_rate": RATES[0]}}
     fields = {"name": "first", "profile": "paper", "path": "x.yaml", "question": "", "spec": {}, "benchmark": "micro"}
     with open_store(tuned.url) as writing:
-        writing.register(fields, [*map(trying, RATES), entry(other, "tuned", about)])
+        writing.register(fields, [*map(trying, RATES), entry(other, TASKS, role="tuned", tuning=about)])
     assert leaderboards(store) == ()
     roles = [place.role for place in store.memberships("first")]
     assert sorted(roles) == ["superseded"] * 2 + ["tuned"] + ["tuning"] * 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from harness.catalog.prompts import prompts
 from harness.paths import RunPaths
-from harness.spec.run import DataRef
+from harness.spec.run import DataRef, RunSpec
+from harness.store.records import TrainResult
+from harness.train.training import train
 
 from .runs import data_file, rows
 
@@ -67,3 +71,18 @@ def paths(tmp_path: Path) -> RunPaths:
 @pytest.fixture
 def data(tmp_path: Path) -> DataRef:
     return data_file(tmp_path / "animals.json", rows(40))
+
+
+@pytest.fixture
+def fit(
+    paths: RunPaths, tokenizer: PreTrainedTokenizerFast, fresh_base: Callable[[], PreTrainedModel]
+) -> Callable[..., tuple[TrainResult, Any]]:
+    """Trains a run on a fresh base; `stop_after=n` asks it to stop after n steps."""
+
+    def fit(run: RunSpec, stop_after: int | None = None) -> tuple[TrainResult, Any]:
+        step = count(1)
+        return train(
+            run, paths, fresh_base(), tokenizer, emit=lambda event: None, should_stop=lambda: next(step) == stop_after
+        )
+
+    return fit

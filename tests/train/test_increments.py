@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from harness.errors import RunError
 from harness.paths import RunPaths
@@ -24,25 +23,12 @@ from harness.train.increments.density import density, effective_rank, gini, hoye
 from harness.train.increments.gaussian import gaussian
 from harness.train.increments.matrix import increment
 from harness.train.increments.names import part_of_model
-from harness.train.training import Stopped, train
+from harness.train.training import Stopped
 
 from .runs import METHODS, adapter, run_of
 
 Make = Callable[[], PreTrainedModel]
 Fit = Callable[..., tuple[TrainResult, Any]]
-
-
-@pytest.fixture
-def fit(paths: RunPaths, tokenizer: PreTrainedTokenizerBase, fresh_base: Make) -> Fit:
-    """Trains a run on a fresh base; `stop_after=n` asks it to stop after n steps."""
-
-    def fit(run: RunSpec, stop_after: int | None = None) -> tuple[TrainResult, Any]:
-        step = count(1)
-        return train(
-            run, paths, fresh_base(), tokenizer, emit=lambda event: None, should_stop=lambda: next(step) == stop_after
-        )
-
-    return fit
 
 
 def measured(data: DataRef, method: str = "lora", **settings: Any) -> RunSpec:

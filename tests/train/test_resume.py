@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import pytest
@@ -14,13 +13,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from harness.errors import RunError
 from harness.paths import RunPaths
-from harness.spec.run import DataRef, RunSpec
+from harness.spec.run import DataRef
 from harness.store.records import TrainResult
 from harness.train.adapter import detach, load_adapter
 from harness.train.fingerprint import weights_fingerprint
 from harness.train.live import prove_live
 from harness.train.state import STATE
-from harness.train.training import Stopped, train
+from harness.train.training import Stopped
 
 from .runs import adapter, lora, run_of
 
@@ -46,19 +45,6 @@ COMPUTED = METHODS.keys() - {"llama_adapter"}
 
 Fit = Callable[..., tuple[TrainResult, PeftModel]]
 Make = Callable[[], PreTrainedModel]
-
-
-@pytest.fixture
-def fit(paths: RunPaths, tokenizer: PreTrainedTokenizerBase, fresh_base: Make) -> Fit:
-    """Trains a run on a fresh base; `stop_after=n` asks it to stop after n steps."""
-
-    def fit(run: RunSpec, stop_after: int | None = None) -> tuple[TrainResult, Any]:
-        step = count(1)
-        return train(
-            run, paths, fresh_base(), tokenizer, emit=lambda event: None, should_stop=lambda: next(step) == stop_after
-        )
-
-    return fit
 
 
 def weights(model: PeftModel) -> dict[str, torch.Tensor]:
