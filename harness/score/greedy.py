@@ -10,8 +10,10 @@ from torch import nn
 
 from harness.score.cached_rows import Rows, common_beginning
 
-ADMITTED = 4
-"""New texts are read as soon as this part of the places (one in so many) is free: together, not one by one."""
+CHANGED = 4
+"""Rows change hands when this part of them (one in so many) is free: texts that are done leave, and new ones are read,
+together and not one by one. Until then a row that is done reads nothing beside the others, which costs little: many
+processors multiply by 16 rows no slower, some faster, than by 13."""
 ALIKE = 0.8
 """What is read together is at least this long, as a share of the longest of it."""
 
@@ -23,6 +25,7 @@ class Text:
     number: int
     prompt: Sequence[int]
     written: list[int] = field(default_factory=list)
+    done: bool = False
     decided: bool = False
 
 
@@ -54,27 +57,30 @@ def greedy_texts(
     begun = Rows.begun(model, prompts[0][:beginning])
     waiting = deque(sorted(map(Text, range(len(prompts)), prompts), key=lambda text: -len(text.prompt)))
     room = batch_size * (len(waiting[0].prompt) + endings.length)
-    live: list[Text] = []
+    held: list[Text] = []
     rows = begun.picked([])
-    while waiting or live:
+    while waiting or not all(text.done for text in held):
+        live = [text for text in held if not text.done]
         places = room // (len((live or waiting)[0].prompt) + endings.length)
-        if waiting and (not live or places - len(live) >= places / ADMITTED):
+        admits = waiting and (not live or places - len(live) >= places / CHANGED)
+        if admits or len(held) - len(live) >= len(held) / CHANGED:
+            rows = rows.picked([place for place, text in enumerate(held) if not text.done])
+            held = live
+        if admits:
             asked = _alike(waiting, places - len(live), beginning)
             fresh = begun.picked([0] * len(asked))
             logits = fresh.read([text.prompt[beginning:] for text in asked])
             rows = rows.joined(fresh) if live else fresh
-            live += asked
+            held = live + asked
         else:
-            asked = live
-            logits = rows.read([text.written[-1:] for text in live])
+            asked = held
+            logits = rows.read([[] if text.done else text.written[-1:] for text in held])
         for text, token in zip(asked, logits[:, -1].argmax(dim=-1).tolist(), strict=True):
-            text.written.append(token)
-        done = {text.number for text in asked if endings.reached(text)}
-        if done:
-            yield from (text for text in asked if text.number in done)
-            left = [place for place, text in enumerate(live) if text.number not in done]
-            live = [live[place] for place in left]
-            rows = rows.picked(left)
+            if not text.done:
+                text.written.append(token)
+                text.done = endings.reached(text)
+                if text.done:
+                    yield text
 
 
 def _alike(waiting: deque[Text], most: int, beginning: int) -> list[Text]:
