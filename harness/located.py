@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.errors import Problem, SpecError
+from harness.yaml_loaders import DEEPEST, MOST_VALUES, TOO_DEEP, FastLoader, PlainLoader, TooLargeError
 
 Path_ = tuple[str | int, ...]
 """A place in a document: mapping keys and sequence indexes from its root."""
@@ -54,81 +57,10 @@ def dotted(place: Path_) -> str:
 
 MOST_BYTES = 500_000
 """A longer file is no one's experiment, method or task."""
-MOST_VALUES = 10_000
-"""A document of more (aliases that multiply) is refused."""
-DEEPEST = 100
-"""A document that is nested more deeply is refused."""
-TOO_DEEP = "is nested too deeply, or an alias contains itself"
 LONGEST = 4096
 """Bits of the longest whole number."""
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """Characters that only an escape can bring into a text, and that no path and no UTF-8 file can hold."""
-
-
-class TooLargeError(yaml.MarkedYAMLError):
-    """A document that would take too long to read."""
-
-
-class BoundedLoader(yaml.SafeLoader):
-    """A safe loader that refuses documents which are deep, long, or grow by merge keys, while it reads them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._values = self._depth = self._merged = 0
-        self._merging: set[int] = set()
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """As a safe loader's. Raises TooLargeError."""
-        self._values += 1
-        self._depth += 1
-        mark = self.peek_event().start_mark
-        if self._values > 2 * MOST_VALUES:  # keys and values
-            raise TooLargeError(problem=f"holds more than {MOST_VALUES:,} values", problem_mark=mark)
-        if self._depth > DEEPEST:
-            raise TooLargeError(problem=TOO_DEEP, problem_mark=mark)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """As a safe loader's. Raises TooLargeError where merge keys of merge keys multiply."""
-        self._merging.add(id(node))
-        for key, value in node.value:
-            if key.tag != "tag:yaml.org,2002:merge":
-                continue
-            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if isinstance(part, yaml.MappingNode) and id(part) not in self._merging:
-                    self.flatten_mapping(part)
-                self._merged += len(part.value)
-        if self._merged > MOST_VALUES:
-            message = f"holds more than {MOST_VALUES:,} values by merge keys"
-            raise TooLargeError(problem=message, problem_mark=node.start_mark)
-        super().flatten_mapping(node)
-        self._merging.discard(id(node))
-
-
-class _Loader(BoundedLoader):
-    """YAML 1.2's booleans and numbers: `1e-4` is a float; `no`, `1:30` and `2024-01-01` are texts."""
-
-
-_REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp")}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][\d_]*|0x[\da-fA-F]+)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:(?:\d[\d_]*)?\.\d[\d_]*(?:[eE][-+]?\d+)?|\d[\d_]*\.?[eE][-+]?\d+|\d[\d_]*\.|\.(?:inf|Inf|nan|NaN))$"
-    ),
-    list("-+0123456789."),
-)
 
 
 def read_text(path: Path, name: str) -> str:
@@ -165,14 +97,21 @@ def _line_at(text: str | bytes, position: int) -> int:
 
 def parse_yaml(text: str, name: str) -> Located:
     """As `read_yaml`, for a text that is called `name` in messages."""
-    loader = None
+    found = _remembered(text, name)
+    return Located(deepcopy(found.data), dict(found.marks))
+
+
+@lru_cache(maxsize=8)  # a fragment is read for each profile that extends it
+def _remembered(text: str, name: str) -> Located:
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise SpecError([Problem(name, 1, "", "must hold a mapping of fields")])
-        reader = _Reader(loader, name)
-        data = reader.value(node, ())
+        if FastLoader is not None:
+            return _parsed(FastLoader, text, name)
+    except TooLargeError as error:
+        raise SpecError([yaml_problem(error, name)]) from None
+    except (yaml.YAMLError, RecursionError):
+        pass  # the other one says what is wrong, in the same words with and without libyaml
+    try:
+        return _parsed(PlainLoader, text, name)
     except yaml.MarkedYAMLError as error:
         raise SpecError([yaml_problem(error, name)]) from None
     except yaml.reader.ReaderError as error:
@@ -180,9 +119,18 @@ def parse_yaml(text: str, name: str) -> Located:
         raise SpecError([Problem(name, line, "", f"not valid YAML: {str(error).splitlines()[0]}")]) from None
     except RecursionError:  # merge keys of merge keys
         raise SpecError([Problem(name, 1, "", TOO_DEEP)]) from None
+
+
+def _parsed(kind: type[Any], text: str, name: str) -> Located:
+    loader = kind(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise SpecError([Problem(name, 1, "", "must hold a mapping of fields")])
+        reader = _Reader(loader, name)
+        data = reader.value(node, ())
     finally:
-        if loader is not None:
-            loader.dispose()
+        loader.dispose()
     if reader.problems:
         raise SpecError(reader.problems)
     return Located(data, reader.marks)
@@ -202,7 +150,7 @@ _NO_VALUE = object()
 class _Reader:
     """Turns YAML nodes into values, noting marks and repeated keys on the way."""
 
-    def __init__(self, loader: _Loader, name: str) -> None:
+    def __init__(self, loader: PlainLoader, name: str) -> None:
         self.loader, self.name = loader, name
         self.marks: dict[Path_, Mark] = {}
         self.problems: list[Problem] = []

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Problem, nearest
+from harness.errors import Problem, first, nearest
 from harness.located import Located, read_yaml
 from harness.paths import PACKAGE
 
@@ -47,7 +47,7 @@ def own_benchmarks(folder: Path, problems: list[Problem]) -> tuple[dict[str, Ben
     if not file.is_file():
         return {}, Located({})
     located = read_yaml(file)
-    faults = [problem for name, raw in located.data.items() for problem in _faults(name, raw, located)]
+    faults = first(problem for name, raw in located.data.items() for problem in _faults(name, raw, located))
     problems += faults
     return {} if faults else {name: _benchmark(name, raw) for name, raw in located.data.items()}, located
 

@@ -16,7 +16,7 @@ from harness.catalog.files import sha256_of_all
 from harness.errors import NotFoundError, nearest
 from harness.paths import PACKAGE
 
-HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")  # the hub takes 96 characters
 MODEL_SUFFIXES = {".safetensors", ".bin", ".gguf", ".json", ".model", ".txt"}
 
 

@@ -13,8 +13,9 @@ import yaml
 
 from harness.catalog.data import DataFile
 from harness.errors import Problem, SpecError
-from harness.located import BoundedLoader, read_text, yaml_problem
+from harness.located import read_text, yaml_problem
 from harness.paths import PACKAGE
+from harness.yaml_loaders import BoundedLoader
 
 TASKS_DIR = PACKAGE / "score" / "tasks"
 GENERATIVE = "generate_until"

@@ -7,7 +7,8 @@ from copy import deepcopy
 from typing import Any
 
 from harness.errors import Problem, SpecError
-from harness.located import DEEPEST, Located, Mark, Path_, parse_yaml
+from harness.located import Located, Mark, Path_, parse_yaml
+from harness.yaml_loaders import DEEPEST
 
 EITHER_OR: tuple[tuple[Path_, tuple[str, ...]], ...] = (
     (("train",), ("epochs", "steps")),

@@ -9,6 +9,9 @@ from typing import Any
 
 from harness.catalog.models import model_names
 
+LONGEST = 4096
+"""Characters that no path reaches; asking the system about thousands of such texts takes seconds."""
+
 
 def make_absolute(block: dict[str, Any], folder: Path) -> None:
     """Makes the paths in a file's or profile's fields absolute, those in its matrix among them."""
@@ -49,7 +52,7 @@ def _directory(value: Any, folder: Path) -> Any:
     """The absolute path of what is a directory, or can be nothing else."""
     if not isinstance(value, str) or not value:
         return value
-    is_path = value.startswith(("./", "../", "~")) or os.path.isdir(folder / value)
+    is_path = value.startswith(("./", "../", "~")) or (len(value) < LONGEST and os.path.isdir(folder / value))
     return _absolute(value, folder) if is_path else value
 
 
