@@ -71,14 +71,12 @@ def report(settings: Settings, figure: str | None, form: str, output: Path | Non
         if form == "html":
             _site(store, boards(store, query), output)
             return
-        text = "\n".join(VIEWS[view](store, query) for view in views)
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"--output {output}: {error.strerror}") from None
+        parts = (part for view in views for part in VIEWS[view](store, query))
+        if output is None:
+            for number, part in enumerate(parts):
+                click.echo(f"\n{part}" if number else part, nl=False)
+        else:
+            _write("\n".join(parts), output)
 
 
 def _views(asked: Sequence[str], figure: str | None, form: str) -> Sequence[str]:
@@ -100,6 +98,13 @@ def _views(asked: Sequence[str], figure: str | None, form: str) -> Sequence[str]
     if view != "leaderboard" and form in BOARDS_ALONE:
         raise click.UsageError(f"--{view} has no --format {form}; it has table, markdown, csv and json")
     return [view]
+
+
+def _write(text: str, output: Path) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--output {output}: {error.strerror}") from None
 
 
 def _site(store: Store, boards: Sequence[Leaderboard], folder: Path | None) -> None:

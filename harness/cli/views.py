@@ -1,8 +1,8 @@
-"""What `harness report` can print: each view reads the database and returns text."""
+"""What `harness report` can print: each view reads the database and yields texts, which an empty line parts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_ALONE = ("csv", "json")
 """Formats that show the first board and read no other one."""
+AS_MADE = ("table", "markdown")
+"""Formats in which a leaderboard follows the other."""
 PUBLISHED = ("json", "html")
 """Formats in which a leaderboard holds published numbers."""
 
@@ -52,21 +54,26 @@ def boards(store: Store, query: Query) -> Sequence[Leaderboard]:
     return found or [leaderboard(store, **query.filters)]
 
 
-def leaderboard_view(store: Store, query: Query) -> str:
-    """The boards, ranked."""
+def leaderboard_view(store: Store, query: Query) -> Iterator[str]:
+    """The boards, ranked; those of a table or of markdown one by one, since each may take a second."""
+    from harness.report.leaderboard import each_leaderboard
     from harness.report.render import render
 
-    return render(boards(store, query), query.form, width=query.width)
+    if query.form in AS_MADE and query.max_params is None:
+        for board in each_leaderboard(store, **query.filters):
+            yield render([board], query.form, width=query.width)
+    else:
+        yield render(boards(store, query), query.form, width=query.width)
 
 
-def pareto_view(store: Store, query: Query) -> str:
+def pareto_view(store: Store, query: Query) -> Iterator[str]:
     """Each board's rows by cost, with their standing to the front."""
     from harness.report.front_sheet import front_sheet
 
     return _printed([front_sheet(board, query.cost) for board in boards(store, query)], query.form)
 
 
-def forgetting_view(store: Store, query: Query) -> str:
+def forgetting_view(store: Store, query: Query) -> Iterator[str]:
     """Each board's rows against the bare base. Raises NotFoundError where no board has the bare base."""
     from harness.report.budget import within
     from harness.report.forgetting import changes
@@ -88,15 +95,15 @@ def forgetting_view(store: Store, query: Query) -> str:
     return _printed(sheets, query.form)
 
 
-def published_view(store: Store, query: Query) -> str:
+def published_view(store: Store, query: Query) -> Iterator[str]:
     """What papers and repositories print, beside ours."""
     from harness.report.published.comparison import comparison
     from harness.report.published.render import FORMATS
 
-    return FORMATS[query.form](comparison(store, **query.filters, max_params=query.max_params))
+    yield FORMATS[query.form](comparison(store, **query.filters, max_params=query.max_params))
 
 
-def tuning_view(store: Store, query: Query) -> str:
+def tuning_view(store: Store, query: Query) -> Iterator[str]:
     """What tuning tried and chose, an experiment after the other."""
     from harness.report.tuning import tuned_experiments
     from harness.report.tuning_sheet import tuning_sheet
@@ -104,7 +111,7 @@ def tuning_view(store: Store, query: Query) -> str:
     return _printed([tuning_sheet(found) for found in tuned_experiments(store, **query.filters)], query.form)
 
 
-def increments_view(store: Store, query: Query) -> str:
+def increments_view(store: Store, query: Query) -> Iterator[str]:
     """What training changed in each kind of matrix. Raises NotFoundError where no training was measured."""
     from harness.report.increments.sheets import increment_sheets
     from harness.report.ranking import board
@@ -125,20 +132,20 @@ def increments(store: Store, query: Query) -> Sequence[Found]:
 
     selections = matching(store, **query.filters)
     if query.max_params is not None:
-        selections = [within(selection, query.max_params).selection for selection in selections]
+        selections = [within(store, selection, query.max_params).selection for selection in selections]
     found = list(measured(store, selections))
     if not found:
         raise NotFoundError("no increments are recorded; harness measure does it for adapters that are kept")
     return found
 
 
-def _printed(sheets: Sequence[Sheet], form: str) -> str:
+def _printed(sheets: Sequence[Sheet], form: str) -> Iterator[str]:
     from harness.report.sheet import FORMATS
 
-    return FORMATS[form](sheets)
+    yield FORMATS[form](sheets)
 
 
-VIEWS = {
+VIEWS: dict[str, Callable[[Store, Query], Iterator[str]]] = {
     "leaderboard": leaderboard_view,
     "pareto": pareto_view,
     "forgetting": forgetting_view,

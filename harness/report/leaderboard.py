@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from harness.errors import NotFoundError, nearest
@@ -41,6 +41,21 @@ def leaderboards(
     if found and not boards:
         raise NotFoundError(f"no scored row has at most {max_params:,} trainable parameters")
     return _complete(store, boards, published)
+
+
+def each_leaderboard(
+    store: Store, *, experiment: str | None = None, benchmark: str | None = None, model: str | None = None
+) -> Iterator[Leaderboard]:
+    """As `leaderboards`, each board as soon as it is made and without published numbers; `others` of a lone one alone.
+
+    Raises NotFoundError where nothing matches, saying what there is.
+    """
+    found = _outlines(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=None)
+    if len(found) < 2:
+        yield leaderboard(store, experiment=experiment, benchmark=benchmark, model=model, published=False)
+        return
+    for outline in found:
+        yield ranked(outline.selection(store), store)
 
 
 def matching(

@@ -165,3 +165,9 @@ def test_increments_and_another_figure_are_two_reports(database: Database) -> No
     done = invoked(database, "--increments", "--figure", "bars", "--output", "x.pdf")
 
     assert done.exit_code == 2 and "one report at a time: --increments or --figure" in done.output
+
+
+def test_a_cap_on_parameters_leaves_out_what_is_larger(database: Database) -> None:
+    trained(database)
+    found = json.loads(invoked(database, "--increments", "--max-params", "4.9K", "--format", "json").stdout)
+    assert {row["label"] for row in found["rows"]} == {"small LoRA"}
