@@ -12,8 +12,8 @@ import pytest
 
 HARNESS = Path(__file__).parents[1] / "harness"
 LAYERS = (
-    {"errors", "paths"}, {"located"}, {"catalog"}, {"adapters"}, {"spec"}, {"store"}, {"train", "score", "report"},
-    {"pipeline"}, {"schedule"}, {"cli"}, {"__main__"},
+    {"errors", "paths", "yaml_loaders"}, {"located"}, {"catalog"}, {"adapters"}, {"spec"}, {"store"},
+    {"train", "score", "report"}, {"pipeline"}, {"schedule"}, {"cli"}, {"__main__"},
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "lm_eval"}

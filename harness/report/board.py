@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ class Leaderboard:
     failures names the failed runs, unfinished counts those that wait or work; others are the settings of the other
     boards that match; overlap: by task, how much of it stands in the training data (`Store.overlaps`), where measured;
     detectable, open_pair, matrix: what the comparisons of the rows say (see `Groups`), None where none were made;
+    weights_matrix: makes the comparisons of the rows of one seed (see weights.py), which a site alone shows;
     budget: what was left out under a cap on parameters, and how the rest was chosen.
     """
 
@@ -51,6 +52,7 @@ class Leaderboard:
     detectable: float | None = None
     open_pair: OpenPair | None = None
     matrix: Matrix | None = None
+    weights_matrix: Callable[[], Matrix | None] = field(default=lambda: None, compare=False)
     budget: tuple[str, ...] = ()
 
     def setting(self) -> dict[str, Any]:

@@ -54,13 +54,15 @@ class Groups:
 class Matrix:
     """All comparisons of the rows at these places of the ranking (rows, rows): entry [a][b] is about a - b.
 
-    differences and half_widths of 95 % intervals are in the board's units; adjusted: Holm's p-values; wins: items on
-    which a's sum over the common seeds is above b's; NaN (None in JSON) where two rows share under two seeds.
+    differences and the bounds of their 95 % intervals are in the board's units; adjusted: Holm's p-values; wins: items
+    on which a's sum over the common seeds is above b's; NaN (None in JSON) where nothing can be said: of methods where
+    two rows share under two seeds.
     """
 
     rows: tuple[Row, ...]
     difference: NDArray
-    half_width: NDArray
+    low: NDArray
+    high: NDArray
     p_value: NDArray
     adjusted: NDArray
     wins: NDArray
@@ -69,14 +71,14 @@ class Matrix:
 
     def pair(self, first: int, second: int) -> dict[str, Any]:
         """One comparison as plain JSON values; None where it could not be made."""
-        value, half = float(self.difference[first, second]), float(self.half_width[first, second])
+        value = float(self.difference[first, second])
         if value != value:
             return dict.fromkeys(("difference", "ci_low", "ci_high", "p_value", "adjusted", "wins", "losses", "ties"))
         wins, losses = int(self.wins[first, second]), int(self.wins[second, first])
         return {
             "difference": value,
-            "ci_low": value - half,
-            "ci_high": value + half,
+            "ci_low": float(self.low[first, second]),
+            "ci_high": float(self.high[first, second]),
             "p_value": float(self.p_value[first, second]),
             "adjusted": float(self.adjusted[first, second]),
             "wins": wins,
@@ -112,7 +114,8 @@ def groups(
     matrix = Matrix(
         rows=tuple(compared),
         difference=found.difference * unit,
-        half_width=found.half_width * unit,
+        low=(found.difference - found.half_width) * unit,
+        high=(found.difference + found.half_width) * unit,
         p_value=found.p_value,
         adjusted=adjusted,
         wins=sum(_wins(table, present, wins) for table in tables),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from harness.catalog.tasks import task_title
@@ -17,6 +18,7 @@ from harness.report.rows import Row, make_rows
 from harness.report.selection import Candidate, Selection
 from harness.report.setting import setting_of
 from harness.report.versions import TaskVersions, task_versions
+from harness.report.weights import weights_matrix
 from harness.store.store import Store
 
 UNFINISHED = ("pending", "running")
@@ -32,7 +34,8 @@ def board(selection: Selection, store: Store) -> Leaderboard:
     known = evidence(store, scored, versions, tasks)
     rows = _ranked(_rows(runs, tasks, versions, known), falls(set(metrics.values())))
     weights = [latest.place.weights.get(task, 1.0) for task in tasks]
-    found = groups(rows, tasks, weights, known, scale(next(iter(metrics.values()), "")))
+    compared = (rows, tasks, weights, known, scale(next(iter(metrics.values()), "")))
+    found = groups(*compared)
     rows = tuple(replace(row, group=found.letters.get(row.run_ids)) for row in rows)
     failures = tuple(_failure(run) for run in runs if run.run.status == "failed")
     return Leaderboard(
@@ -51,6 +54,7 @@ def board(selection: Selection, store: Store) -> Leaderboard:
         detectable=found.detectable,
         open_pair=found.open_pair,
         matrix=found.matrix,
+        weights_matrix=partial(weights_matrix, *compared),
     )
 
 

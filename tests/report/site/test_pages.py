@@ -20,7 +20,7 @@ from harness.report.site.curves import curve
 from harness.store.store import Store
 
 from ..database import Database, asked, scores
-from .conftest import Site
+from .conftest import Site, built
 from .results import CHANCES, HOSTILE, fill
 
 
@@ -30,6 +30,18 @@ def test_every_link_leads_to_a_file_and_nothing_comes_from_elsewhere(site: Site)
         for link in re.findall(r'(?:href|src|data-vega)="([^"#]+)', re.sub(r"<script type=.*?</script>", "", text)):
             if link != "data:,":
                 assert (page.parent / link).is_file(), f"{page.name}: {link}"
+
+
+def test_rows_of_one_seed_are_compared_as_trained_weights(database: Database, tmp_path: Path) -> None:
+    fill(database, seeds=1, items=60)
+    site = built(database, tmp_path / "site")
+    pairs = unescape(site.page("pairs").read_text(encoding="utf-8"))
+    assert pairs.count('role="columnheader"') == 1 + len(CHANCES) + 1
+    assert "the row's trained weights less the column's" in " ".join(pairs.split())
+    assert "Each row has one seed: what is told apart are these trained weights." in pairs
+    assert "ties; one seed each" in pairs
+    board = " ".join(site.page("board").read_text(encoding="utf-8").split())
+    assert "With one seed nothing is said of a method." in board
 
 
 def test_hostile_names_stand_escaped_in_every_page(site: Site) -> None:
