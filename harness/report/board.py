@@ -98,7 +98,7 @@ class Leaderboard:
         first = ["rank", "group", "label", "method", "model", "trainable_params", "trainable_percent", "seeds"]
         average = ["average", "average_stderr", "average_ci_low", "average_ci_high"]
         costs = ["train_seconds", "peak_memory_bytes", "adapter_bytes", "tokens"]
-        return [*first, *per_task, *average, *costs, "departures", "run_ids"]
+        return [*first, *per_task, *average, *costs, "departures", "tuned_points", "run_ids"]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One flat mapping a row, None where there is no number."""
@@ -111,6 +111,7 @@ class Leaderboard:
             average = plain["average"] or {}
             plain |= {f"average_{key}": average.get(key) for key in ("stderr", "ci_low", "ci_high")}
             plain |= {"average": average.get("value"), "departures": "; ".join(row.departures)}
+            plain["tuned_points"] = row.tuned["points"] if row.tuned else None
             plain["run_ids"] = " ".join(row.run_ids)
             yield {name: plain[name] for name in self.columns()}
 

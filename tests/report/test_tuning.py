@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 from statistics import fmean
@@ -134,6 +135,12 @@ def test_the_foot_of_the_leaderboard_says_how_a_row_was_tuned(tuned):
         assert told.replace("_", {"table": "_", "markdown": r"\_", "latex": "_"}[form]) in report(
             tuned, "--leaderboard", "--format", form
         )
+
+
+def test_a_line_of_csv_says_among_how_many_points_its_row_was_chosen(tuned, store):
+    (line,) = csv.DictReader(report(tuned, "--leaderboard", "--format", "csv").splitlines())
+    assert line["tuned_points"] == "3"
+    assert [record["tuned_points"] for record in leaderboard(store, "micro")] == [3]
 
 
 def test_where_nothing_was_tuned_the_report_says_so(database):
