@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
@@ -32,7 +33,7 @@ from harness.spec.grid import NOTHING, points
 from harness.spec.run import RunSpec
 from harness.spec.tuning import Tried
 from harness.store.records import Entry
-from harness.store.store import Store, open_store
+from harness.store.store import Store, exists, open_store
 
 EXECUTORS = ("local", "in-process")
 
@@ -155,17 +156,19 @@ def run(
     """Does what is missing of an experiment and records it.
 
     begin: told of the plan before anything is done; where the experiment tunes, again of the runs of the points that
-    were chosen, of which `chose` is told before. Raises PrerequisiteError, before any weight is loaded, with
-    everything that blocks a run.
+    were chosen, of which `chose` is told before. Raises PrerequisiteError, before any weight is loaded and before
+    anything is recorded, with everything that blocks a run.
     """
     with_configs(experiment)
-    with open_store(database_url(db)) as store:
-        done = tried(experiment, store, options.retry_failed)
-        register(store, experiment, points(experiment, done))
+    url = database_url(db)
+    with open_store(url, read_only=True) if exists(url) else nullcontext() as known:
+        done = tried(experiment, known, options.retry_failed)
         chosen = selected(experiment, options.only, done)
-        found = plan([point.run for point in chosen], store, options.retry_failed)
-        later = plan(to_be_chosen(experiment, done, options.only), store)
+        found = plan([point.run for point in chosen], known, options.retry_failed)
+        later = plan(to_be_chosen(experiment, done, options.only), known)
         _refuse_unfit(experiment, Plan((*found.runs, *later.runs)))
+    with open_store(url) as store:
+        register(store, experiment, points(experiment, done))
         if fetch_addresses(planned.run for planned in found.of("train")):  # and what came may be no such data
             found = plan([point.run for point in chosen], store, options.retry_failed)
             _refuse(obstacle_problems(experiment, found))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -33,6 +35,7 @@ profiles:
 """
 LLAMA = "meta-llama/Meta-Llama-3-8B"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+RECORDED = Path(__file__).parents[1] / "store" / "assets" / "0003.db"
 COMMAND = "harness run weather.yaml --profile micro"
 
 
@@ -79,6 +82,19 @@ def test_everything_that_was_asked_stands_in_the_command_that_fits(invoke: Calla
     asked = "--db sqlite:///other.db run weather.yaml --limit 3 --set 'seeds=[7]' --profile micro"
     assert told.exit_code == 2
     assert told.stderr.splitlines()[-1] == f"  harness {asked}"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_run_that_is_refused_changes_no_byte_of_the_results(
+    weather: Project, invoke: Callable[..., Result], there: bool
+) -> None:
+    results = weather.folder / "results.db"
+    if there:
+        shutil.copy(RECORDED, results)
+    assert invoke("run", "weather.yaml").exit_code == 2
+    assert results.exists() is there
+    assert not there or results.read_bytes() == RECORDED.read_bytes()
+    assert not list(weather.folder.glob("results.db-*"))
 
 
 def test_what_fits_nowhere_offers_nothing(invoke: Callable[..., Result]) -> None:
