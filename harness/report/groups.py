@@ -142,13 +142,10 @@ def _aligned(rows: Sequence[Row], tasks: Sequence[str], seeds: Sequence[int], ev
     present = numpy.array([[not row.seed_values or seed in row.seed_values for seed in seeds] for row in rows])
     tables, narrowed = [], {}
     for task in tasks:
-        answers = [evidence.answers(task, row.run_ids) for row in rows]
-        if any(found is None for found in answers):
+        on_common = outcomes_on_common_items(rows, task, evidence)
+        if on_common is None:
             return None
-        keys = [evidence.items(task, row.run_ids[0]) for row in rows]
-        shared = common([list(zip(each.doc_ids, each.hashes, strict=True)) for each in keys], {k.digest for k in keys})
-        if not len(shared[0]):
-            return None
+        answers, shared = on_common
         if any(len(places) < found.shape[1] for places, found in zip(shared, answers, strict=True)):
             narrowed[task] = len(shared[0])
         table = numpy.zeros((len(rows), len(seeds), len(shared[0])), numpy.result_type(*answers))
@@ -161,6 +158,21 @@ def _aligned(rows: Sequence[Row], tasks: Sequence[str], seeds: Sequence[int], ev
             table[index, present[index]] = found[own][:, places]
         tables.append(table)
     return tables, present, narrowed
+
+
+def outcomes_on_common_items(
+    rows: Sequence[Row], task: str, evidence: Evidence
+) -> tuple[list[NDArray], list[Sequence[int]]] | None:
+    """Each row's outcomes of a task (seeds, items), and where in them those items stand that all rows have.
+
+    None where a row's outcomes aren't recorded, or the rows have no item in common.
+    """
+    answers = [evidence.answers(task, row.run_ids) for row in rows]
+    if any(found is None for found in answers):
+        return None
+    keys = [evidence.items(task, row.run_ids[0]) for row in rows]
+    shared = common([list(zip(each.doc_ids, each.hashes, strict=True)) for each in keys], {k.digest for k in keys})
+    return (answers, shared) if len(shared[0]) else None
 
 
 def common(keys: Sequence[Sequence[tuple[int, str]]], digests: set[str]) -> list[Sequence[int]]:

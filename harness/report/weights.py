@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from harness.report.evidence import Evidence
-from harness.report.groups import Matrix, common
+from harness.report.groups import Matrix, outcomes_on_common_items
 from harness.report.rows import Row
 
 if TYPE_CHECKING:
@@ -68,12 +68,8 @@ def _tables(rows: Sequence[Row], tasks: Sequence[str], evidence: Evidence) -> li
 
     tables = []
     for task in tasks:
-        answers = [evidence.answers(task, row.run_ids) for row in rows]
-        if any(found is None for found in answers):
+        on_common = outcomes_on_common_items(rows, task, evidence)
+        if on_common is None:
             return None
-        keys = [evidence.items(task, row.run_ids[0]) for row in rows]
-        shared = common([list(zip(each.doc_ids, each.hashes, strict=True)) for each in keys], {k.digest for k in keys})
-        if not len(shared[0]):
-            return None
-        tables.append(numpy.stack([found[:, places] for found, places in zip(answers, shared, strict=True)]))
+        tables.append(numpy.stack([found[:, places] for found, places in zip(*on_common, strict=True)]))
     return tables
