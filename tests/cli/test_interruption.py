@@ -33,10 +33,10 @@ def start(project: Project) -> subprocess.Popen[str]:
 
 
 def begin(project: Project) -> subprocess.Popen[str]:
-    """The command, once it trains."""
+    """The command, once it trains and its first checkpoint is whole."""
     process = start(project)
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not list(project.folder.glob(".harness/work/*/checkpoint-*")):
+    while time.monotonic() < deadline and not list(project.folder.glob(".harness/work/*/checkpoint-*/COMPLETE")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     return process
