@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[1]
 SIZES = {1440: 1150, 768: 1000, 390: 844}
 """Heights in pixels, by width."""
 
+DRAWN = """() => [...document.querySelectorAll("figure")].every(
+    figure => figure.getBoundingClientRect().top > innerHeight || figure.querySelector("svg, canvas"))"""
+"""Whether every chart in the window is there: others are drawn once they come near it."""
+
 
 def main() -> None:
     """Builds the site in a folder that goes again, and writes docs/site-WIDTH-SCHEME.png."""
@@ -32,9 +36,10 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for width, height in SIZES.items():
             for scheme in ("light", "dark"):
-                view = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                size = {"width": width, "height": height}
+                view = browser.new_page(viewport=size, color_scheme=scheme, bypass_csp=True)
                 view.goto(page)
-                view.locator("figure svg, figure canvas").first.wait_for()
+                view.wait_for_function(DRAWN)
                 view.screenshot(path=ROOT / "docs" / f"site-{width}-{scheme}.png")
                 view.close()
         browser.close()
