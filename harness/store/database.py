@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,10 +119,13 @@ def translated(url: str) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreError(f"{shown(url)}: {_hint(cause) or _line(cause)}") from error
+        raise StoreError(f"{shown(url)}: {_hint(cause, url) or _line(cause)}") from error
 
 
-def _hint(cause: BaseException | None) -> str | None:
+def _hint(cause: BaseException | None, url: str) -> str | None:
+    file = sqlite_file(url)
+    if "unable to open" in str(cause) and file is not None and file.is_file() and not os.access(file.parent, os.W_OK):
+        return f"is read-only: {file.parent} can't be written to"  # where SQLite's log has to lie
     return next((hint for words, hint in HINTS.items() if words in str(cause)), None)
 
 
@@ -149,7 +153,7 @@ def check_schema(engine: Engine, url: str, older: bool = False) -> bool:
                 raise StoreError(f"{url} holds something else; name another database with --db")
     except (OperationalError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        hint = _hint(cause)
+        hint = _hint(cause, url)
         raise StoreError(f"{url}: {hint}" if hint else f"{url} can't be opened: {_line(cause)}") from None
     except DBAPIError as error:
         raise StoreError(f"{url} is no results database: {error.orig}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -11,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import StoreError
+from harness.store.store import open_store
+
 from .conftest import EXPERIMENT, Project
 
 LONG = EXPERIMENT.replace("steps: 4", "steps: 40, eval_steps: 4").replace("{method: none}", "{method: lora, r: 2}")
 PATIENCE = 600
+RECORDED = Path(__file__).parents[1] / "store" / "assets" / "0003.db"
 Disk = Callable[[str, str], Path]
 
 
@@ -131,6 +136,18 @@ def test_a_database_on_a_read_only_disk_is_refused_and_left_alone(project: Proje
     assert (folder / "results.db").read_bytes() == before
     subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
     project.harness("--db", "sqlite:///db/results.db", "run", "line.yaml", "--only", "lora")
+
+
+def test_a_database_on_a_read_only_disk_can_be_read_and_is_called_so_by_what_writes(disk: Disk) -> None:
+    folder = disk("db", "4m")
+    url = f"sqlite:///{shutil.copy(RECORDED, folder)}"
+    with open_store(url) as store:  # which leaves it in WAL mode
+        counts = store.counts()
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    with open_store(url, read_only=True) as store:
+        assert store.counts() == counts
+    with pytest.raises(StoreError, match=f"is read-only: {folder} can't be written to"), open_store(url) as store:
+        store.counts()
 
 
 @pytest.mark.slow
