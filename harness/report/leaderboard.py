@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.errors import NotFoundError, nearest
@@ -46,14 +46,13 @@ def leaderboards(
 def each_leaderboard(
     store: Store, *, experiment: str | None = None, benchmark: str | None = None, model: str | None = None
 ) -> Iterator[Leaderboard]:
-    """As `leaderboards`, each board as soon as it is made and without published numbers; `others` of a lone one alone.
+    """As `leaderboards`, each board as soon as it is made, without published numbers and without `others`.
 
     Raises NotFoundError where nothing matches, saying what there is.
     """
     found = _outlines(store, experiment=experiment, benchmark=benchmark, model=model, run_ids=None)
-    if len(found) < 2:
-        yield leaderboard(store, experiment=experiment, benchmark=benchmark, model=model, published=False)
-        return
+    if not found:
+        raise _nothing(store, {"experiment": experiment, "benchmark": benchmark, "model": model})
     for outline in found:
         yield ranked(outline.selection(store), store)
 
@@ -108,13 +107,17 @@ def leaderboard(
         others = tuple(outline.setting() for outline in found[1:])
         board = replace(ranked(found[0].selection(store), store), others=others)
         return _with_published(store, [board])[0] if published else board
-    asked = {"experiment": experiment, "benchmark": benchmark, "model": model}
+    raise _nothing(store, {"experiment": experiment, "benchmark": benchmark, "model": model}, run_ids)
+
+
+def _nothing(store: Store, asked: Mapping[str, str | None], run_ids: Collection[str] | None = None) -> NotFoundError:
+    """That nothing matches what was asked, and what there is."""
     wanted = ", ".join(f"{kind} {name!r}" for kind, name in asked.items() if name is not None)
     about = f"for {wanted}" if wanted else "for these runs" if run_ids is not None else "in this database"
     settings = [outline.setting() for outline in outlines(store)]
     there = dict.fromkeys(f"{other['benchmark']} ({other['model']})" for other in settings)
     instead = f"there is {', '.join(there)}" if there else "harness run EXPERIMENT makes some"
-    raise NotFoundError(f"no results {about} yet; {instead}")
+    return NotFoundError(f"no results {about} yet; {instead}")
 
 
 def _check_name(kind: str, name: str | None, known: Collection[str]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = 60
-"""Rows that are compared, the best first: 1,770 pairs."""
+"""Rows whose pairs are shown, the best first: 1,770 pairs."""
 
 
 def weights_matrix(

@@ -156,8 +156,8 @@ def run(
     """Does what is missing of an experiment and records it.
 
     begin: told of the plan before anything is done; where the experiment tunes, again of the runs of the points that
-    were chosen, of which `chose` is told before. Raises PrerequisiteError, before any weight is loaded and before
-    anything is recorded, with everything that blocks a run.
+    were chosen, of which `chose` is told before. Raises PrerequisiteError, before any weight is loaded, with
+    everything that blocks a run; what the plan shows of that before anything is recorded.
     """
     with_configs(experiment)
     url = database_url(db)

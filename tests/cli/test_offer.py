@@ -44,6 +44,7 @@ def weather(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose experiment asks for a model that is not here; without network, without GPU."""
     for name, value in {**OFFLINE, "HF_HOME": str(project.folder / "hf")}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HARNESS_DATA", raising=False)
     project.write("weather.yaml", PAPER)
     return project
 
@@ -84,14 +85,17 @@ def test_everything_that_was_asked_stands_in_the_command_that_fits(invoke: Calla
     assert told.stderr.splitlines()[-1] == f"  harness {asked}"
 
 
+@pytest.mark.parametrize(
+    "lacks", [(), ("--profile", "micro", "--set", "adapters=[{method: lora}]", "--set", "data.train=math_10k")]
+)
 @pytest.mark.parametrize("there", [True, False])
 def test_a_run_that_is_refused_changes_no_byte_of_the_results(
-    weather: Project, invoke: Callable[..., Result], there: bool
+    weather: Project, invoke: Callable[..., Result], there: bool, lacks: tuple[str, ...]
 ) -> None:
     results = weather.folder / "results.db"
     if there:
         shutil.copy(RECORDED, results)
-    assert invoke("run", "weather.yaml").exit_code == 2
+    assert invoke("run", "weather.yaml", *lacks).exit_code == 2
     assert results.exists() is there
     assert not there or results.read_bytes() == RECORDED.read_bytes()
     assert not list(weather.folder.glob("results.db-*"))

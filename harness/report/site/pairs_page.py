@@ -8,9 +8,8 @@ from harness.report.board import Leaderboard
 from harness.report.estimates import falls
 from harness.report.groups import ALPHA, Matrix
 from harness.report.site.pages import decimals
+from harness.report.weights import MOST
 
-MOST = 60
-"""Methods that the matrix shows, the best first: 3,540 cells."""
 EXPLAINED = (
     "Colour marks pairs that the evidence tells apart: Holm's p-value over all comparisons shown is at most "
     f"{100 * ALPHA:g} %."
