@@ -83,7 +83,7 @@ def measure(name: str, steps: int, options: argparse.Namespace) -> Iterator[Resu
         if options.only not in (None, work.name):
             continue
         print(f"{name}{', tuned' if steps else ''}: {work.name}", file=sys.stderr)
-        sides = contenders(work, model, tokenizer, options.batch_sizes)
+        sides = contenders(model, tokenizer, options.batch_sizes)
         answers = {side: work.done_by(lm) for side, lm in sides.items()}
         for side in answers:
             if side.startswith("ours") and not work.agrees(answers[side], answers[side.replace("ours", "lm-eval")]):

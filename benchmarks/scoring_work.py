@@ -92,7 +92,7 @@ def choices(shape: str, vocabulary: int, count: int) -> Work:
     return Work(shape, requests)
 
 
-def contenders(work: Work, model: nn.Module, tokenizer: Any, sizes: Sequence[int]) -> dict[str, HFLM]:
+def contenders(model: nn.Module, tokenizer: Any, sizes: Sequence[int]) -> dict[str, HFLM]:
     """lm-eval's model and ours at each batch size."""
     made: dict[str, HFLM] = {}
     for size in sizes:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from harness.catalog.content import Content
-from harness.catalog.files import EMBEDDED, locate, sha256_of
+from harness.catalog.files import locate, sha256_of
 from harness.catalog.origins import Origin, origins
 from harness.errors import NotFoundError, PrerequisiteError, nearest
 from harness.paths import PACKAGE
@@ -94,11 +94,6 @@ class DataSet:
     title: str
     format: str
     files: tuple[DataFile, ...]
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it comes with the package."""
-        return all(entry.file.startswith(EMBEDDED) for entry in self.files)
 
 
 @lru_cache

@@ -108,14 +108,14 @@ def url_path(url: str) -> Path:
     return downloads() / "url" / hashlib.sha256(url.encode()).hexdigest()[:12] / name
 
 
-def fetch_url(url: str, sha256: str | None = None, listen: Listener = ignore) -> Path:
+def fetch_url(url: str, sha256: str | None = None) -> Path:
     """Where the file of an address lies, once it has been downloaded if it must be.
 
     Raises PrerequisiteError where it can't be had, or is not what its SHA-256 says.
     """
     target, content = url_path(url), Content(sha256)
     if not target.is_file():
-        download(url, target, content, listen)
+        download(url, target, content, ignore)
     if fault := content.fault(target):
         raise PrerequisiteError(f"{target} is not what {url} should give ({fault}); remove it to fetch it again")
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -17,6 +18,18 @@ class Gpu:
     model: str
     total: int | None
     free: int | None
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The CUDA devices that may be used, found without importing torch."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        named = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+        return tuple(name for name in named if name.strip() not in ("", "-1"))
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    found = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return tuple(str(index) for index, _ in enumerate(found))
 
 
 def gpus(visible: Sequence[str]) -> tuple[Gpu | None, ...]:

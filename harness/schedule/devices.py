@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
-
-from harness.pipeline.gpus import gpus
-from harness.schedule.machine import visible_gpus
-
-LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""What a container may use of the memory."""
+from harness.pipeline import main_memory
+from harness.pipeline.gpus import gpus, visible_gpus
 
 
 @dataclass(frozen=True)
@@ -27,8 +18,8 @@ class Devices:
     @classmethod
     def here(cls) -> Devices:
         """Those of this machine; one of Apple's shares its memory with its GPU."""
-        memory = min(psutil.virtual_memory().total, _limit())
-        if sys.platform == "darwin" and platform.machine() == "arm64":
+        memory = main_memory.total()
+        if main_memory.is_shared_with_gpu():
             return cls(memory, (memory,))
         return cls(memory, tuple(gpu and gpu.total for gpu in gpus(visible_gpus())))
 
@@ -37,8 +28,3 @@ class Devices:
         """The memory of the largest GPU; without one, the machine's; None where a GPU does not tell."""
         known = [size for size in self.gpus if size is not None]
         return (max(known) if len(known) == len(self.gpus) else None) if self.gpus else self.memory
-
-
-def _limit() -> int:
-    text = LIMIT.read_text(encoding="ascii").strip() if os.access(LIMIT, os.R_OK) else ""
-    return int(text) if text.isdigit() else sys.maxsize

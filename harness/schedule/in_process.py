@@ -36,11 +36,9 @@ class DoneJob:
 class InProcess:
     """See `Executor`. A run is done while it is submitted; after a device error no other is begun."""
 
-    def __init__(
-        self, store: Store, asker: Asker, tell: Tell, machine: Machine | None = None, timeout: float | None = None
-    ) -> None:
+    def __init__(self, store: Store, asker: Asker, tell: Tell, timeout: float | None = None) -> None:
         self._tell, self._stop = tell, threading.Event()
-        self._runner = Runner(store, asker, machine or Machine.here(), self._stop, timeout)
+        self._runner = Runner(store, asker, Machine.here(), self._stop, timeout)
 
     @property
     def stopping(self) -> bool:

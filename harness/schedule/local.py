@@ -34,12 +34,11 @@ class Local:
         tell: Tell,
         workers: int | None = None,
         runs_per_device: int = 1,
-        machine: Machine | None = None,
         timeout: float | None = None,
     ) -> None:
         self._timeout = timeout
         self._store, self._asker, self._tell = store, asker, tell
-        self._machine = machine or Machine.here()
+        self._machine = Machine.here()
         self._bases: dict[str, ModelRef | None] = {}
         self.stopping = False
         context = multiprocessing.get_context("spawn")

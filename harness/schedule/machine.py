@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.catalog.models import model_entry
 from harness.errors import NotFoundError
+from harness.pipeline.gpus import visible_gpus
 from harness.spec.run import ModelRef, RunSpec
 
 NARROW = 256
@@ -74,15 +73,3 @@ def is_narrow(model: ModelRef) -> bool:
     except NotFoundError:
         return False
     return next((config[name] <= NARROW for name in WIDTHS if isinstance(config.get(name), int)), False)
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """The CUDA devices that may be used, found without importing torch."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        named = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
-        return tuple(name for name in named if name.strip() not in ("", "-1"))
-    if shutil.which("nvidia-smi") is None:
-        return ()
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    found = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-    return tuple(str(index) for index, _ in enumerate(found))

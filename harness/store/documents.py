@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from harness.store.tables import CHUNK, Document
+from harness.store.chunks import chunks
+from harness.store.tables import Document
 
 SETTING = ("model", "data", "prompt", "score")
 """The parts of a specification that a leaderboard's rows share."""
@@ -59,8 +60,8 @@ class Documents:
     def read(self, ids: Iterable[int | None]) -> None:
         """Makes these documents known to `get`."""
         wanted = sorted({id for id in ids if id is not None} - self._values.keys())
-        for start in range(0, len(wanted), CHUNK):
-            query = select(Document.id, Document.content).where(Document.id.in_(wanted[start : start + CHUNK]))
+        for some in chunks(wanted):
+            query = select(Document.id, Document.content).where(Document.id.in_(some))
             self._values.update((id, unpacked(content)) for id, content in self._session.execute(query))
 
     def get(self, id: int | None) -> dict[str, Any]:

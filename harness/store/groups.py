@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Row, Select, String, cast, select
 from sqlalchemy.orm import Session
 
+from harness.store.chunks import chunks
 from harness.store.documents import Documents
 from harness.store.records import PlaceGroup, Standing
-from harness.store.tables import CHUNK, Experiment, Membership, Run, ScoredTask, TaskScore
+from harness.store.tables import Experiment, Membership, Run, ScoredTask, TaskScore
 
 
 def groups(
@@ -46,14 +47,14 @@ def _experiments(session: Session, name: str | None, benchmark: str | None) -> d
 def _queries(session: Session, experiments: list[int], run_ids: Sequence[str] | None) -> Iterator[Select[Any]]:
     """For every list of tasks that is asked, and so many experiments and runs as fit into a statement."""
     asked = cast(Membership.tasks, String)
-    for some in _chunks(experiments):
+    for some in chunks(experiments):
         here = Membership.experiment.in_(some)
         for tasks in session.scalars(select(asked).where(here).distinct()).all():
             query = _query(session, json.loads(tasks)).where(here, asked == tasks)
             if run_ids is None:
                 yield query
             else:
-                yield from (query.where(Run.run_id.in_(runs)) for runs in _chunks(run_ids))
+                yield from (query.where(Run.run_id.in_(runs)) for runs in chunks(run_ids))
 
 
 def _query(session: Session, tasks: Sequence[str]) -> Select[Any]:
@@ -65,10 +66,6 @@ def _query(session: Session, tasks: Sequence[str]) -> Select[Any]:
     )  # fmt: skip
     query = query.join(Run, Run.id == Membership.run)
     return query.order_by(Membership.experiment, Membership.position)
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 def _group(

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
+from harness.store.chunks import chunks
 from harness.store.records import ListedRun
-from harness.store.tables import CHUNK, Attempt, Experiment, Membership, Run
+from harness.store.tables import Attempt, Experiment, Membership, Run
 
 WORTH = ("running", "failed", "pending", "cancelled", "complete")
 """Which runs are listed first where not all are, by status."""
@@ -31,8 +32,8 @@ def listing(session: Session, run_ids: Sequence[str] | None, limit: int | None) 
 
 def _rows(session: Session, run_ids: Sequence[str] | None, limit: int | None) -> Iterator[Row[Columns]]:
     if run_ids is not None:
-        for start in range(0, len(run_ids), CHUNK):
-            yield from session.execute(_query().where(Run.run_id.in_(run_ids[start : start + CHUNK])))
+        for some in chunks(run_ids):
+            yield from session.execute(_query().where(Run.run_id.in_(some)))
     elif limit is not None:
         yield from session.execute(_query().where(Run.id.in_(_chosen(session, limit))))
     else:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Select, String, and_, cast, func, select
 from sqlalchemy.orm import Session
 
+from harness.store.chunks import chunks
 from harness.store.documents import Documents
 from harness.store.records import (
     AttemptRecord,
@@ -23,7 +24,6 @@ from harness.store.records import (
     TrainResult,
 )
 from harness.store.tables import (
-    CHUNK,
     Attempt,
     Experiment,
     LateResult,
@@ -36,11 +36,6 @@ from harness.store.tables import (
 )
 
 SECONDS = len("2026-01-01 00:00:00")
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -56,7 +51,7 @@ def states(session: Session, run_ids: Sequence[str]) -> dict[str, RunState]:
     """See `Store.states`."""
     found: dict[str, RunState] = {}
     clock = session.scalar(select(func.current_timestamp()))
-    for chunk in _chunks(run_ids):
+    for chunk in chunks(run_ids):
         rows = session.scalars(select(Run).where(Run.run_id.in_(chunk))).all()
         ids = [row.id for row in rows]
         scored = _scored(session, ids)
@@ -102,7 +97,7 @@ def trainings_known(session: Session, train_ids: Sequence[str]) -> list[str]:
     """Those of the adapters that were trained."""
     return [
         train_id
-        for chunk in _chunks(train_ids)
+        for chunk in chunks(train_ids)
         for train_id in session.scalars(select(Training.train_id).where(Training.train_id.in_(chunk)))
     ]
 
@@ -115,7 +110,7 @@ def trainings(session: Session, train_ids: Sequence[str]) -> dict[str, TrainResu
 def _trainings(session: Session, train_ids: Sequence[str], documents: Documents, loss: bool) -> dict[str, TrainResult]:
     columns = [column for column in Training.__table__.columns if loss or column.key != "loss"]
     query = select(*columns)
-    rows = [row for chunk in _chunks(train_ids) for row in session.execute(query.where(Training.train_id.in_(chunk)))]
+    rows = [row for chunk in chunks(train_ids) for row in session.execute(query.where(Training.train_id.in_(chunk)))]
     documents.read(row.shared for row in rows)
     return {row.train_id: _training(row, documents, loss) for row in rows}
 
@@ -220,7 +215,7 @@ def _all(session: Session, query: Select[Any], run_ids: Sequence[str] | None) ->
     if run_ids is None:
         yield from session.execute(query)
         return
-    for chunk in _chunks(run_ids):
+    for chunk in chunks(run_ids):
         yield from session.execute(query.where(Run.run_id.in_(chunk)))
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from harness.store.chunks import chunks
 from harness.store.documents import Documents, parts_of_spec
 from harness.store.records import Entry
-from harness.store.tables import CHUNK, Experiment, Membership, Run
+from harness.store.tables import Experiment, Membership, Run
 
 
 def now() -> datetime:
@@ -60,8 +61,8 @@ def _experiment(session: Session, fields: Mapping[str, Any]) -> Experiment:
 def ids_of(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
     """The database's own ids of the runs that it knows."""
     found: dict[str, int] = {}
-    for start in range(0, len(run_ids), CHUNK):
-        wanted = select(Run.run_id, Run.id).where(Run.run_id.in_(run_ids[start : start + CHUNK]))
+    for some in chunks(run_ids):
+        wanted = select(Run.run_id, Run.id).where(Run.run_id.in_(some))
         found.update((run_id, id) for run_id, id in session.execute(wanted))
     return found
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.orm import Session
 
+from harness.store.chunks import chunks
 from harness.store.packing import unpack_list, unpack_outcomes
 from harness.store.records import Items, Outcomes, Sample
-from harness.store.tables import CHUNK, ItemSet, Run, SampleSet, ScoredTask, Scoring
+from harness.store.tables import ItemSet, Run, SampleSet, ScoredTask, Scoring
 
 Columns = tuple[str, str, str, str, int, bytes]
 
@@ -44,8 +45,8 @@ def samples(session: Session, run_id: str, task: str) -> tuple[Sample, ...]:
 def outcomes(session: Session, run_ids: Sequence[str], tasks: Sequence[str] | None) -> tuple[Outcomes, ...]:
     """See `Store.outcomes`."""
     found: dict[tuple[str, str], Row[Columns]] = {}
-    for start in range(0, len(run_ids), CHUNK):
-        query = _outcomes(run_ids[start : start + CHUNK])
+    for some in chunks(run_ids):
+        query = _outcomes(some)
         if tasks is not None:
             query = query.where(ScoredTask.name.in_(tasks))
         found.update(((row[0], row[1]), row) for row in session.execute(query))  # the latest scoring comes last
@@ -72,6 +73,6 @@ def _outcomes(run_ids: Sequence[str]) -> Select[Columns]:
 
 
 def _items(session: Session, ids: Sequence[int]) -> Iterator[tuple[int, Items]]:
-    for start in range(0, len(ids), CHUNK):
-        for row in session.scalars(select(ItemSet).where(ItemSet.id.in_(ids[start : start + CHUNK]))):
+    for some in chunks(ids):
+        for row in session.scalars(select(ItemSet).where(ItemSet.id.in_(some))):
             yield row.id, Items(row.digest, tuple(unpack_list(row.doc_ids)), tuple(unpack_list(row.hashes)))

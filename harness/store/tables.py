@@ -32,8 +32,6 @@ NAMING = {
 
 Big = Integer().with_variant(BigInteger(), "postgresql")
 """A count beyond 2**31: SQLite's INTEGER holds it, PostgreSQL's doesn't."""
-CHUNK = 500
-"""Values in one statement: SQLite's oldest limit is 999."""
 
 
 class Table(DeclarativeBase):

@@ -20,8 +20,6 @@ def test_every_data_set_has_a_title_a_format_and_files(name):
 
 
 def test_the_embedded_data_is_at_hand():
-    assert data_set("micro").embedded
-    assert not data_set("boolq").embedded
     for file in data_set("micro").files:
         file.check()
         assert file.content() == sha256_of(locate(file.file))

@@ -8,8 +8,8 @@ import pytest
 
 from harness import load_experiment
 from harness.catalog.models import model_entry
+from harness.pipeline import main_memory
 from harness.pipeline.plan import plan
-from harness.schedule import devices
 from harness.schedule.devices import Devices
 from harness.schedule.fitness import parameters, shortfalls
 from harness.spec.grid import expand
@@ -101,13 +101,5 @@ def test_the_memory_of_the_visible_gpus_is_asked_of_nvidia_smi(tmp_path, monkeyp
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(main_memory.sys, "platform", "linux")
     assert Devices.here().gpus == found
-
-
-def test_a_container_s_limit_is_what_there_is(tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text(f"{GIB}\n", encoding="ascii")
-    monkeypatch.setattr(devices, "LIMIT", tmp_path / "memory.max")
-    assert Devices.here().memory == GIB
-    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert Devices.here().memory > GIB

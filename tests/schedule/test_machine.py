@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.schedule.machine import Machine, crowding, visible_gpus
+from harness.pipeline.gpus import visible_gpus
+from harness.schedule.machine import Machine, crowding
 from harness.spec.run import ApiRef, ModelRef
 
 from .test_loop import run_of

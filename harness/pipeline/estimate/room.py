@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
-
+from harness.pipeline import main_memory
 from harness.pipeline.gpus import gpus
 from harness.report.figures import memory
 
@@ -37,8 +35,8 @@ class Room:
         found = [cls(gpu.model, gpu.free) for gpu in gpus(visible) if gpu and gpu.free is not None]
         if visible:
             return min(found, key=lambda room: room.free or 0, default=cls("cuda", None))
-        apple = platform.system() == "Darwin" and platform.machine() == "arm64"
-        return cls("mps" if apple else "cpu", psutil.virtual_memory().available, LIBRARIES)
+        device = "mps" if main_memory.is_shared_with_gpu() else "cpu"
+        return cls(device, main_memory.available(), LIBRARIES)
 
     def shortage(self, needed: int | None) -> str | None:
         """Why tensors of so many bytes don't fit here; None where they do, or where that isn't known."""

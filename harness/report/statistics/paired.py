@@ -35,10 +35,8 @@ class Comparison:
     noise: Noise
 
 
-def compare(
-    a: Sequence[ArrayLike], b: Sequence[ArrayLike], weights: Sequence[float] | None = None, alpha: float = 0.05
-) -> Comparison:
-    """The paired comparison of two methods over tasks, with a (1 - alpha) interval.
+def compare(a: Sequence[ArrayLike], b: Sequence[ArrayLike], weights: Sequence[float] | None = None) -> Comparison:
+    """The paired comparison of two methods over tasks, with a 95 % interval.
 
     a, b: of each task the outcomes (seeds, items), the same seeds and items in the same order; a method without
     seeds (a bare base model) repeats its row. The variance model is that of one method (`noise`), of the differences:
@@ -57,10 +55,10 @@ def compare(
     wins, losses = int((signs > 0).sum()), int((signs < 0).sum())
     spread = noise(found, shares)
     if spread.seeds == 1 and len(found) == 1 and found[0].binary:
-        low, high = paired_proportions(wins, losses, found[0].items, alpha)
+        low, high = paired_proportions(wins, losses, found[0].items)
         p_value = mcnemar(wins, losses)
     else:
-        half = _known(float(spread.half_width(alpha)))
+        half = _known(float(spread.half_width()))
         low, high = (None, None) if half is None else (difference - half, difference + half)
         p_value = None if half is None else float(spread.p_value(difference))
     return Comparison(

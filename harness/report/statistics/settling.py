@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.report.statistics.mixture import power as power_of
 from harness.report.statistics.noise import Noise
 
+POWER = 0.8
 MOST = 1024
 """How many times the seeds or the items at hand may grow before settling is called impossible."""
 
@@ -23,23 +24,23 @@ class Settling:
     items: int | None
 
 
-def detectable(noise: Noise, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The smallest true difference that a two-sided test at alpha finds with this probability, in outcome units.
+def detectable(noise: Noise, alpha: float = 0.05) -> float:
+    """The smallest true difference that a two-sided test at alpha finds with the probability POWER, in outcome units.
 
     The variances are taken for true. For the k seeds' spread the power is averaged over its distribution: the
     counterpart, for this test, of the noncentral t (for items alone: Miller 2024, "Adding error bars to evals").
     """
     low, high = 0.0, 4.0 * float(noise.stderr)
-    while _power(high, noise, alpha) < power and math.isfinite(high):
+    while _power(high, noise, alpha) < POWER and math.isfinite(high):
         low, high = high, 2 * high
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if _power(middle, noise, alpha) < power else (low, middle)
+        low, high = (middle, high) if _power(middle, noise, alpha) < POWER else (low, middle)
     return high
 
 
-def settling(difference: float, noise: Noise, items: int, power: float = 0.8, alpha: float = 0.05) -> Settling:
-    """What would find a pair's difference with this probability, if difference and variances are as estimated.
+def settling(difference: float, noise: Noise, items: int, alpha: float = 0.05) -> Settling:
+    """What would find a pair's difference with the probability POWER, if difference and variances are as estimated.
 
     items: of all tasks together; more items grow every task alike. alpha: of the comparison, so 0.05 divided by the
     number of comparisons where Holm has to pass it first.
@@ -50,7 +51,7 @@ def settling(difference: float, noise: Noise, items: int, power: float = 0.8, al
     def with_seeds(seeds: int) -> bool:
         part = noise.seeds / seeds
         return (
-            _power(abs(difference), Noise(noise.seed * part, noise.item, noise.residual * part, seeds), alpha) >= power
+            _power(abs(difference), Noise(noise.seed * part, noise.item, noise.residual * part, seeds), alpha) >= POWER
         )
 
     own = max(float(noise.seed - noise.residual), 0.0)
@@ -58,7 +59,7 @@ def settling(difference: float, noise: Noise, items: int, power: float = 0.8, al
     def with_items(number: int) -> bool:
         part = items / number
         shrunk = Noise(own + (noise.seed - own) * part, noise.item * part, noise.residual * part, noise.seeds)
-        return _power(abs(difference), shrunk, alpha) >= power
+        return _power(abs(difference), shrunk, alpha) >= POWER
 
     return Settling(_more(with_seeds, noise.seeds), _more(with_items, items))
 

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from harness.store.chunks import chunks
 from harness.store.increments.records import PATCH, Density, Increment
 from harness.store.packing import pack_list, unpack_list
-from harness.store.tables import CHUNK, MatrixIncrement
+from harness.store.tables import MatrixIncrement
 
 DENSITY = tuple(measure.name for measure in fields(Density))
 PACKED = ("density", "histogram", "patch")
@@ -46,8 +47,8 @@ def forget(session: Session, train_id: str) -> None:
 def kept(session: Session, train_ids: Sequence[str]) -> dict[str, tuple[Increment, ...]]:
     """See `Store.increments`."""
     found: dict[str, list[Increment]] = {}
-    for start in range(0, len(train_ids), CHUNK):
-        wanted = select(MatrixIncrement).where(MatrixIncrement.train_id.in_(train_ids[start : start + CHUNK]))
+    for some in chunks(train_ids):
+        wanted = select(MatrixIncrement).where(MatrixIncrement.train_id.in_(some))
         for row in session.scalars(wanted.order_by(MatrixIncrement.train_id, MatrixIncrement.position)):
             found.setdefault(row.train_id, []).append(_increment(row))
     return {train_id: tuple(increments) for train_id, increments in found.items()}
