@@ -2,7 +2,7 @@
 
 python benchmarks/estimates.py                              micro-llama and SmolLM2-135M, four methods each
 python benchmarks/estimates.py --models micro-llama --methods lora,full --steps 30
-python benchmarks/estimates.py --markdown                   the table as docs/performance.md has it
+python benchmarks/estimates.py --markdown                   the table as docs/estimates.md has it
 
 Each training is a process of its own, in float32 on one CPU thread, through the harness's own training. Its memory is
 the process's largest resident size, libraries and all. `--clock cpu` counts the process's CPU time, which is steadier

@@ -13,7 +13,7 @@ from harness.score.cached_rows import Rows, common_beginning
 CHANGED = 4
 """Rows change hands when this part of them (one in so many) is free: texts that are done leave, and new ones are read,
 together and not one by one. Until then a row that is done reads nothing beside the others: there are processors that
-take half as long to multiply by 16 rows as by 13 (docs/performance.md)."""
+take half as long to multiply by 16 rows as by 13 (docs/scoring-and-sweeps.md)."""
 ALIKE = 0.8
 """What is read together is at least this long, as a share of the longest of it."""
 

@@ -14,11 +14,11 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.report.statistics.anova import anova
-from harness.report.statistics.bootstrap import crossed_bootstrap
 from harness.report.statistics.holm import holm
-from harness.report.statistics.mean import mean_over_seeds, means_over_seeds
+from harness.report.statistics.mean import means_over_seeds
 from harness.report.statistics.paired import compare
 from harness.report.statistics.proportions import mcnemar, paired_proportions, wilson
+from tests.report.one_method import mean_over_seeds
 
 
 def crossed(seeds: int, items: int, of_seed: float, of_item: float, generator: np.random.Generator) -> np.ndarray:
@@ -50,10 +50,11 @@ def test_the_components_are_those_of_a_mixed_model() -> None:
     table = tall(outcomes)
     parts = {"seed": "0 + C(seed)", "item": "0 + C(item)"}
     fitted = MixedLM.from_formula("y ~ 1", groups=np.ones(len(table)), vc_formula=parts, data=table).fit()
-    seed, item, residual = anova(outcomes).components
+    found = anova(outcomes)
+    seed, item = (found.ms_seed - found.ms_residual) / 25, (found.ms_item - found.ms_residual) / 6
     names = fitted.model.exog_vc.names
     assert dict(zip(names, fitted.vcomp)) == pytest.approx({"seed": seed, "item": item}, rel=0.01)
-    assert fitted.scale == pytest.approx(residual, rel=0.01)
+    assert fitted.scale == pytest.approx(found.ms_residual, rel=0.01)
     estimate = mean_over_seeds([outcomes])
     assert estimate.value == pytest.approx(fitted.fe_params["Intercept"])
     assert estimate.stderr == pytest.approx(fitted.bse_fe["Intercept"], rel=0.05)
@@ -168,14 +169,6 @@ def test_two_items_prove_nothing_about_others() -> None:
     assert (found.ci_low, found.ci_high) == (None, None)
 
 
-def test_the_bootstrap_agrees_where_seeds_are_many() -> None:
-    outcomes = crossed(30, 200, 0.3, 1.0, np.random.default_rng(11))
-    low, high = crossed_bootstrap([outcomes], draws=1000)
-    found = mean_over_seeds([outcomes])
-    assert high - low == pytest.approx(found.ci_high - found.ci_low, rel=0.15)
-    assert (low, high) == crossed_bootstrap([outcomes], draws=1000)
-
-
 def test_holm_is_the_usual_holm_and_skips_what_was_not_compared() -> None:
     p_values = np.random.default_rng(12).random(40) ** 4
     expected = multipletests(p_values, method="holm")[1]
@@ -198,7 +191,7 @@ def test_holm_is_the_usual_holm_and_skips_what_was_not_compared() -> None:
 )
 def test_outcomes_that_do_not_fit_are_refused(tasks: list, weights: list | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        mean_over_seeds(tasks, weights)
+        means_over_seeds(tasks, weights)
 
 
 def test_a_comparison_needs_the_same_items_on_both_sides() -> None:

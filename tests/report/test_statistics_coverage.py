@@ -12,20 +12,25 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from harness.report.statistics.mean import mean_over_seeds
 from harness.report.statistics.pairs import compare_all
+from tests.report.one_method import mean_over_seeds
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "coverage.py"
+BOOTSTRAP = ROOT / "benchmarks" / "bootstrap.py"
 
 
-@pytest.fixture(scope="module")
-def simulated() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulated_coverage", SCRIPT)
+def script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"simulated_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def simulated() -> ModuleType:
+    return script(SCRIPT)
 
 
 @pytest.mark.parametrize(("seeds", "spread", "tasks"), [(3, 1.0, 1), (5, 0.0, 1), (3, 2.0, 3)])
@@ -80,3 +85,19 @@ def test_the_script_prints_a_table_or_one_document() -> None:
     assert table.startswith("| seeds | items | spread |") and len(table.splitlines()) == 3
     document = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
     assert len(document["rates"]) == 8 and document["settings"]["replications"] == 2
+
+
+def test_the_bootstrap_agrees_where_seeds_are_many() -> None:
+    generator = np.random.default_rng(11)
+    of_seeds, of_items = 0.3 * generator.normal(size=(30, 1)), generator.normal(size=200)
+    outcomes = 5 + of_seeds + of_items + generator.normal(size=(30, 200))
+    bootstrap = script(BOOTSTRAP).crossed_bootstrap
+    low, high = bootstrap(outcomes, draws=1000)
+    found = mean_over_seeds([outcomes])
+    assert high - low == pytest.approx(found.ci_high - found.ci_low, rel=0.15)
+    assert (low, high) == bootstrap(outcomes, draws=1000)
+
+
+def test_the_bootstrap_holds_the_truth_far_too_seldom_with_few_seeds() -> None:
+    bootstrap, ours = script(BOOTSTRAP).held(3, 60)
+    assert bootstrap < 0.9 * 60 < ours

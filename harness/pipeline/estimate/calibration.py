@@ -10,7 +10,7 @@ from harness.pipeline.estimate.decoder import Decoder
 from harness.pipeline.estimate.kept import Kept
 
 EFFICIENCY = 0.55
-"""The share of that speed at which whole trainings went (benchmarks/estimates.py, docs/performance.md)."""
+"""The share of that speed at which whole trainings went (benchmarks/estimates.py, docs/estimates.md)."""
 ROWS = 256
 """Tokens that are multiplied at once."""
 LONG_ENOUGH = 0.2

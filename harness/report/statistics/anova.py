@@ -39,13 +39,6 @@ class Anova:
         """How many seeds there are."""
         return self.seed_means.shape[-1]
 
-    @property
-    def components(self) -> tuple[float, float, float]:
-        """The variances of seeds, items and residual; a negative estimate counts as 0."""
-        seed = (self.ms_seed - self.ms_residual) / self.items
-        item = (self.ms_item - self.ms_residual) / self.seeds
-        return max(seed, 0.0), max(item, 0.0), self.ms_residual
-
 
 def anova(outcomes: ArrayLike) -> Anova:
     """The analysis of variance of outcomes (seeds, items), or of many tables of them (tables, seeds, items).

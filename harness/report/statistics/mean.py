@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.report.statistics.anova import Anova, anova, checked
+from harness.report.statistics.anova import Anova, anova
 from harness.report.statistics.noise import noise
 from harness.report.statistics.proportions import wilson
 
@@ -31,27 +31,17 @@ class Mean:
     target: Target
 
 
-def mean_over_seeds(tasks: Sequence[ArrayLike], weights: Sequence[float] | None = None, alpha: float = 0.05) -> Mean:
-    """The mean over seeds, items and tasks, with its (1 - alpha) interval.
-
-    tasks: of each task the outcomes (seeds, items); the rows of all tasks are the same seeds. weights: of the tasks,
-    alike if None. With two or more seeds the target is the method's mean (docs/statistics.md); with one it is the
-    mean of these weights: Wilson's interval for a task of 0/1 outcomes.
-
-    Raises:
-        ValueError: outcomes are missing or not (seeds, items), or tasks differ in their seeds or number of weights.
-    """
-    tables = [checked(task)[None] for task in tasks]
-    return means_over_seeds(tables, weights, alpha)[0]
-
-
 def means_over_seeds(
     tasks: Sequence[ArrayLike], weights: Sequence[float] | None = None, alpha: float = 0.05
 ) -> list[Mean]:
-    """As `mean_over_seeds` for many methods at once. tasks: of each task the outcomes (methods, seeds, items).
+    """Of many methods the mean over seeds, items and tasks, with its (1 - alpha) interval.
+
+    tasks: of each task the outcomes (methods, seeds, items); the rows of all tasks are the same seeds. weights: of the
+    tasks, alike if None. With two or more seeds the target is the method's mean (docs/statistics.md); with one it is
+    the mean of these weights: Wilson's interval for a task of 0/1 outcomes.
 
     Raises:
-        ValueError: as `mean_over_seeds`.
+        ValueError: outcomes are missing or of another shape, or tasks differ in their seeds or number of weights.
     """
     found, shares = analysed(tasks, weights)
     values = sum(share * task.mean for share, task in zip(shares, found, strict=True))
