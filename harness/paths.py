@@ -21,7 +21,7 @@ def home() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where converted base models are kept for every project of this user."""
+    """Where converted base models, and what was measured for estimates, are kept for every project of this user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("HARNESS_CACHE") or Path(base) / "peft-harness").expanduser().absolute()
 
@@ -64,7 +64,7 @@ class RunPaths:
 
     @property
     def checkpoints(self) -> Path:
-        """The trainer's working directory; removed when the run is complete."""
+        """The trainer's working directory; removed once the training is recorded, or has diverged."""
         return self.root / "work" / self.train_id
 
     @property

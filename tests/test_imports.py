@@ -107,6 +107,6 @@ def test_importing_is_light(name):
 def test_the_public_names_are_few():
     import harness
 
-    assert set(dir(harness)) >= {"load_experiment", "expand", "plan", "run", "leaderboard"}
+    assert set(dir(harness)) == {"load_experiment", "expand", "plan", "run", "leaderboard", "open_store"}
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = harness.nothing

@@ -47,7 +47,7 @@ def plan(
     from harness.pipeline.code import named_code
     from harness.pipeline.plan import plan as make_plan
     from harness.pipeline.tuning import tried
-    from harness.schedule.run import with_configs
+    from harness.schedule.points import with_configs
     from harness.schedule.tuned import to_be_chosen
     from harness.spec.grid import points, tunings
 
@@ -166,7 +166,8 @@ def _explain(
     experiment: ExperimentSpec, plans: Plan, waiting: Plan, found: Sequence[Point], code: Sequence[str]
 ) -> None:
     """What the table has no room for, a line each. waiting: runs that tuning has yet to decide on."""
-    from harness.schedule.run import foreign_bases, obstacle_problems
+    from harness.schedule.points import foreign_bases
+    from harness.schedule.refusals import obstacle_problems
     from harness.spec.profiles import profile_departures
 
     click.echo(f"\n{experiment.name} ({experiment.profile}): {plans.summary()}")

@@ -14,7 +14,8 @@ from harness.cli.offer import offer
 from harness.cli.options import as_json, experiment_options, load, print_json, reading
 from harness.errors import UnfitError
 from harness.pipeline.plan import Plan
-from harness.schedule.run import EXECUTORS, Options, Outcome
+from harness.schedule.options import EXECUTORS, Options
+from harness.schedule.run import Outcome
 from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.tuning import Tried, tuned
@@ -72,8 +73,8 @@ def run(
     """
     from harness.pipeline.tuning import tried
     from harness.schedule.machine import crowding
+    from harness.schedule.points import foreign_bases, selected
     from harness.schedule.progress import progress
-    from harness.schedule.run import foreign_bases, selected
     from harness.schedule.run import run as do
     from harness.store.network import network_warning
 

@@ -71,12 +71,12 @@ def _texts(examples: Iterable[Example]) -> Iterator[str]:
 
 def _file(data: DataRef, items: Items) -> Path | None:
     """Where the counts of this pair lie; None for training data of unknown content, which is measured each time."""
-    from harness.train.examples import fingerprints
+    from harness.train.examples import data_fingerprints
 
     if any(source.kind == "url" or (source.kind == "hub" and not source.revision) for source in data.sources):
         return None
     sources = [source.model_dump(mode="json", exclude={"location", "name", "kind"}) for source in data.sources]
-    pair = json.dumps([METHOD, sources, list(fingerprints(data).values()), items.fingerprint], sort_keys=True)
+    pair = json.dumps([METHOD, sources, list(data_fingerprints(data).values()), items.fingerprint], sort_keys=True)
     return home() / "overlap" / f"{hashlib.sha256(pair.encode()).hexdigest()[:24]}.json"
 
 

@@ -15,6 +15,7 @@ from harness.store.records import RunState
 from harness.store.store import Store
 
 Action = Literal["train", "score", "reuse", "blocked"]
+Cause = Literal["prerequisite", "failure", "worker", "method"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class PlannedRun:
     action: Action
     reason: str
     tasks: tuple[str, ...]
-    blocked_by: Literal["prerequisite", "failure", "worker", "method"] | None = None
+    blocked_by: Cause | None = None
     state: RunState | None = None
     obstacles: tuple[Obstacle, ...] = ()
 
@@ -47,7 +48,7 @@ class Plan:
         """The runs that have one of these actions."""
         return tuple(planned for planned in self.runs if planned.action in actions)
 
-    def blocked_by(self, cause: str) -> tuple[PlannedRun, ...]:
+    def blocked_by(self, cause: Cause) -> tuple[PlannedRun, ...]:
         """The runs that are blocked by this cause."""
         return tuple(planned for planned in self.runs if planned.blocked_by == cause)
 
@@ -100,9 +101,9 @@ def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: 
     missing = due(run.tasks, state)
 
     def planned(
-        action: Action, reason: str, blocked_by: str | None = None, found: Sequence[Obstacle] = ()
+        action: Action, reason: str, blocked_by: Cause | None = None, found: Sequence[Obstacle] = ()
     ) -> PlannedRun:
-        return PlannedRun(run, status, action, reason, missing, blocked_by, state, tuple(found))  # type: ignore[arg-type]
+        return PlannedRun(run, status, action, reason, missing, blocked_by, state, tuple(found))
 
     if not missing and not (state and _unended(state)):
         return planned("reuse", "every task has its score")

@@ -81,8 +81,17 @@ def _trained(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     run = work.run
     work.store.beat(work.claim, "train")
     work.emit({"event": "stage", "stage": "train"})
-    kept = {"make_rows": work.bench.rows.prepare, "keep_checkpoints": True, "before_saving": work.hold}
-    result, model = train(run, work.paths, base, tokenizer, emit=work.emit, should_stop=work.ends, **kept)
+    result, model = train(
+        run,
+        work.paths,
+        base,
+        tokenizer,
+        emit=work.emit,
+        should_stop=work.ends,
+        make_rows=work.bench.rows.prepare,
+        keep_checkpoints=True,
+        before_saving=work.hold,
+    )
     guard = Guard(model, tokenizer, result.provenance["weights"])
     guard.prove()
     work.record_training(result)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 import sys
@@ -12,6 +10,7 @@ from collections.abc import Callable, Sequence
 from harness.errors import NotFoundError, nearest
 from harness.report.board import Leaderboard
 from harness.report.columns import LABEL, columns
+from harness.report.csv_text import csv_text
 from harness.report.foot import foot, title
 from harness.report.markdown import markdown_table
 
@@ -54,11 +53,7 @@ def _markdown_board(board: Leaderboard, others: bool) -> str:
 
 
 def _csv(boards: Sequence[Leaderboard], _width: int) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, boards[0].columns(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(boards[0].records())
-    return text.getvalue()
+    return csv_text(boards[0].columns(), boards[0].records())
 
 
 def _json(boards: Sequence[Leaderboard], _width: int) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.csv_text import csv_text
 from harness.report.markdown import markdown_table
 from harness.report.terminal import grid
 
@@ -45,11 +44,8 @@ def _markdown(sheets: Sequence[Sheet]) -> str:
 
 
 def _csv(sheets: Sequence[Sheet]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(sheets[0].records[0]) if sheets[0].records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sheets[0].records)
-    return text.getvalue()
+    records = sheets[0].records
+    return csv_text(list(records[0]) if records else [], records)
 
 
 def _json(sheets: Sequence[Sheet]) -> str:

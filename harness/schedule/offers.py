@@ -9,7 +9,7 @@ from harness.errors import HarnessError
 from harness.pipeline.plan import plan
 from harness.schedule.devices import Devices
 from harness.schedule.fitness import shortfalls
-from harness.schedule.run import with_configs
+from harness.schedule.points import with_configs
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.files import profiles_of
 from harness.spec.grid import expand

@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import FailureKind
 from harness.pipeline.execute import Result
 from harness.schedule.flag import Flag
-from harness.schedule.spawning import hidden_from_signals, pinned
+from harness.schedule.spawning import hidden_from_signals, pinned, without_script
 from harness.schedule.worker import Post, work_through
 from harness.spec.run import ModelRef
 from harness.store.records import Claim
@@ -128,7 +128,7 @@ class Slot:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        with pinned(self._gpu), hidden_from_signals():
+        with pinned(self._gpu), hidden_from_signals(), without_script():
             self._process = self._context.Process(target=work_through, args=(theirs, self._post), daemon=True)
             self._process.start()
         theirs.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 
 @contextmanager
@@ -33,3 +35,17 @@ def pinned(gpu: str | None) -> Iterator[None]:
             del os.environ["CUDA_VISIBLE_DEVICES"]
         else:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+@contextmanager
+def without_script() -> Iterator[None]:
+    """A process that is begun here does not run the caller's script once more, as multiprocessing would have it do.
+
+    It needs nothing of that, and a script that lacks `if __name__ == "__main__"` would call `harness.run` in it.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

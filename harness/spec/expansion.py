@@ -233,10 +233,10 @@ class Expansion:
         departures = _departures(train, settings.recipe) if trained else ()
         return Point(run, str(entry.get("label") or ""), departures, place)
 
-    def _scored(self, settings: Settings, behind_api: bool) -> ScoreSettings:
+    def _scored(self, settings: Settings, served: bool) -> ScoreSettings:
         path = self.experiment.file.tasks_path
-        key = ("score", repr(settings.score), behind_api)
-        return self._once(key, lambda: resolve_score(settings.score, path, behind_api))
+        key = ("score", repr(settings.score), served)
+        return self._once(key, lambda: resolve_score(settings.score, path, served))
 
     def problem(self, place: Path_, message: str) -> None:
         self.problems.append(self.experiment.located.problem(place, message))

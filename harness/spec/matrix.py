@@ -13,8 +13,9 @@ from harness.adapters.param import check_param
 from harness.errors import Problem, first, nearest
 from harness.located import Located, Path_
 from harness.spec.entries import field_problems
-from harness.spec.names import NAMES, behind_api, unknown_name
+from harness.spec.names import NAMES, unknown_name
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
+from harness.spec.served import is_served
 
 SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": ScoreSpec}
 MATRIX: Path_ = ("matrix",)
@@ -89,7 +90,7 @@ def value_problems(
         located.problem((*place, at), message)
         for place, key, values in axes
         for at, value in enumerate(values)
-        if not (key == "base.model" and behind_api(located))
+        if not (key == "base.model" and is_served(located.data))
         for message in _messages(key, value, methods)
     )
 

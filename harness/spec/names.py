@@ -10,6 +10,7 @@ from harness.catalog.models import model_entry
 from harness.catalog.prompts import prompt
 from harness.errors import NotFoundError, Problem
 from harness.located import Located
+from harness.spec.served import is_served
 
 NAMES: dict[str, Callable[[str], Any]] = {"base.model": model_entry, "data.train": data_set, "prompt": prompt}
 """The fields that hold such names, and what finds what they name."""
@@ -19,7 +20,7 @@ def name_problems(located: Located) -> list[Problem]:
     """Names that don't exist."""
     problems = []
     for field in NAMES:
-        if field == "base.model" and behind_api(located):
+        if field == "base.model" and is_served(located.data):
             continue
         place, value = tuple(field.split(".")), located.data
         for key in place:
@@ -53,9 +54,3 @@ def unknown_name(field: str, value: str) -> list[str]:
     except NotFoundError as error:
         return [str(error)]
     return []
-
-
-def behind_api(located: Located) -> bool:
-    """Whether a server answers for the base model, which then has a name of the server's own."""
-    base = located.data.get("base")
-    return isinstance(base, dict) and base.get("api") is not None

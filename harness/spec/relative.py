@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.catalog.models import model_names
+from harness.spec.served import is_served
 
 LONGEST = 4096
 """Characters that no path reaches; asking the system about thousands of such texts takes seconds."""
@@ -17,9 +18,7 @@ def make_absolute(block: dict[str, Any], folder: Path) -> None:
     """Makes the paths in a file's or profile's fields absolute, those in its matrix among them."""
     if isinstance(block.get("tasks_path"), str):
         block["tasks_path"] = _absolute(block["tasks_path"], folder)
-    base = block.get("base")
-    behind_api = isinstance(base, dict) and base.get("api") is not None
-    for holder, key in () if behind_api else _places(block, "base", "model"):
+    for holder, key in () if is_served(block) else _places(block, "base", "model"):
         holder[key] = _model(holder[key], folder)
     for holder, key in _places(block, "data", "train"):
         holder[key] = _source(holder[key], folder)

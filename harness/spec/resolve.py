@@ -41,7 +41,7 @@ MAX_RETRIES = 5
 def resolve_model(base: BaseSpec) -> tuple[ModelRef, ModelEntry]:
     """The base model. Raises NotFoundError for a name that is no model."""
     if base.api is not None:
-        return _behind_api(base, base.api)
+        return _served(base, base.api)
     entry = model_entry(base.model, base.revision)
     content = f"hub:{entry.location}@{entry.revision}" if entry.source == "hub" else f"sha256:{entry.sha256}"
     name = entry.location if entry.source == "local" else entry.name
@@ -52,7 +52,7 @@ def resolve_model(base: BaseSpec) -> tuple[ModelRef, ModelEntry]:
     return reference, entry
 
 
-def _behind_api(base: BaseSpec, api: Api) -> tuple[ModelRef, ModelEntry]:
+def _served(base: BaseSpec, api: Api) -> tuple[ModelRef, ModelEntry]:
     reference = ApiRef(
         protocol=api,
         url=base.url or URLS[api],
@@ -149,10 +149,10 @@ def resolve_train(train: TrainSpec) -> TrainSettings:
     return TrainSettings(**values)
 
 
-def resolve_score(score: ScoreSpec, tasks_path: str | None, behind_api: bool = False) -> ScoreSettings:
+def resolve_score(score: ScoreSpec, tasks_path: str | None, served: bool = False) -> ScoreSettings:
     """The scoring protocol. An API's sampling knows no top_k, so that none (0) is recorded for it."""
     sample = score.decoding.sample
-    if sample and behind_api:
+    if sample and served:
         sample = sample.model_copy(update={"top_k": 0})
     decoding = Decoding(beams=score.decoding.beams or 1, sample=Sampling(**sample.model_dump()) if sample else None)
     return ScoreSettings(

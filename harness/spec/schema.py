@@ -12,6 +12,7 @@ from harness.catalog.apis import URLS, url_fault
 from harness.catalog.data import FORMATS, fields_of
 from harness.errors import nearest
 from harness.spec.run import Api, Dtype, Measure, Quantization
+from harness.spec.served import is_served
 
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -291,8 +292,7 @@ class ExperimentFile(Strict):
     @classmethod
     def _untrained(cls, raw: Any) -> Any:
         """A model behind an API is never trained, so that its experiment may have no data."""
-        behind = isinstance(raw, dict) and isinstance(raw.get("base"), dict) and raw["base"].get("api") is not None
-        return {"data": None} | raw if behind else raw
+        return {"data": None} | raw if is_served(raw) else raw
 
     @model_validator(mode="after")
     def _trained(self) -> ExperimentFile:

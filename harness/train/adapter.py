@@ -145,7 +145,7 @@ def _take_off(model: PeftModel) -> None:
         model.unload()
 
 
-def measure(model: PreTrainedModel | PeftModel, base_parameters: int) -> ParameterCount:
+def counted(model: PreTrainedModel | PeftModel, base_parameters: int) -> ParameterCount:
     """What is trainable in a model made by `attach` on a base of `base_parameters`."""
     if isinstance(model, PeftModel):
         trainable, everything = model.get_nb_trainable_parameters()
@@ -167,7 +167,7 @@ def count_parameters(config: dict[str, Any], ref: AdapterRef) -> ParameterCount:
         if ref.trains == "nothing":
             return loaded_count(ref, size)
         try:
-            return measure(attach(base, ref, STEPS_FOR_COUNTING, seed=0), size)
+            return counted(attach(base, ref, STEPS_FOR_COUNTING, seed=0), size)
         except (RunError, RuntimeError) as error:
             if _asks_for_weights(error.__cause__ if isinstance(error, RunError) else error):
                 raise Uncountable(f"{ref.method} can't be counted without weights: {error}", size) from error

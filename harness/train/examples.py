@@ -57,7 +57,7 @@ def read_source(source: SourceRef) -> list[Example]:
     return [_example(row, source, number) for number, row in enumerate(_rows(source), start=1)]
 
 
-def fingerprints(data: DataRef) -> dict[str, str]:
+def data_fingerprints(data: DataRef) -> dict[str, str]:
     """What was read, by source: a file's SHA-256, or a hub data set's revision."""
     return {source.name: source.revision or sha256_of(_file(source)) for source in data.sources}
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from transformers import PreTrainedTokenizerBase
 
 from harness.spec.run import DataRef, PromptRef, TrainSettings
-from harness.train.examples import fingerprints
+from harness.train.examples import data_fingerprints
 from harness.train.rows import Rows, prepare
 
 MOST_BYTES = 512 * 2**20
@@ -41,7 +41,7 @@ class KeptRows:
             return prepare(data, prompt, settings, seed, tokenizer, context)
         key = json.dumps(
             [
-                *(data.model_dump(mode="json"), fingerprints(data), prompt.model_dump(mode="json")),
+                *(data.model_dump(mode="json"), data_fingerprints(data), prompt.model_dump(mode="json")),
                 *(settings.max_length, settings.loss_on, seed, context, self._digest(tokenizer)),
             ],
             sort_keys=True,

@@ -11,7 +11,7 @@ from transformers import Trainer
 
 from harness.store.records import TrainResult
 from harness.train.callbacks import Meter
-from harness.train.examples import fingerprints
+from harness.train.examples import data_fingerprints
 from harness.train.fingerprint import joined, weights_fingerprint
 from harness.train.job import Job
 from harness.train.live import saved_fingerprint
@@ -40,7 +40,7 @@ def outcome(
         counts=job.rows.counts,
         provenance={
             "peft_config": _saved_config(job),
-            "data": fingerprints(job.data),
+            "data": data_fingerprints(job.data),
             **job.rows.quality,
             "seed": job.seed,
             "checkpoint": "last" if best is None else "best",

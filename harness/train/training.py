@@ -16,7 +16,7 @@ from harness.errors import BatchTooLarge, RunError, is_out_of_memory
 from harness.paths import RunPaths
 from harness.spec.run import RunSpec
 from harness.store.records import TrainResult
-from harness.train.adapter import attach, detach, in_steps, measure, unpatch
+from harness.train.adapter import attach, counted, detach, in_steps, unpatch
 from harness.train.arguments import sft_config
 from harness.train.callbacks import (
     CheckpointCallback,
@@ -74,7 +74,7 @@ def train(
     model: PreTrainedModel | PeftModel = base
     try:
         model = attach(base, run.adapter, steps, run.seed)
-        count, trainer = measure(model, size), resolve(run.adapter.trainer or "trl:SFTTrainer")
+        count, trainer = counted(model, size), resolve(run.adapter.trainer or "trl:SFTTrainer")
         job = Job(run, paths, run.data, run.train, run.seed, tokenizer, rows, steps, count, trainer, model)
         result = _fit(job, base, emit, should_stop, before_saving)
         if not keep_checkpoints:

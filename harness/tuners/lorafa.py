@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft import LoraConfig
-from peft.tuners.lora import Linear
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from .lora_layer import LoraLinear
 
-class FrozenDownLinear(Linear):
+
+class FrozenDownLinear(LoraLinear):
     """A LoRA layer in which only B is trained."""
-
-    def __init__(self, base_layer: nn.Module, adapter_name: str, config: LoraConfig, **kwargs: Any) -> None:
-        transposed = isinstance(base_layer, Conv1D)
-        config.fan_in_fan_out = transposed
-        super().__init__(base_layer, adapter_name, config, is_target_conv_1d_layer=transposed, **kwargs)
 
     def update_layer(self, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """Adds an adapter and declares its A frozen, which PEFT holds to from then on."""

@@ -11,18 +11,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import Linear
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from .lora_layer import LoraLinear
 
-class CountableLinear(Linear):
+
+class CountableLinear(LoraLinear):
     """A MonteCLoRA layer that holds its sampler's vectors on the meta device, too."""
-
-    def __init__(self, base_layer: nn.Module, adapter_name: str, config: LoraConfig, **kwargs: Any) -> None:
-        transposed = isinstance(base_layer, Conv1D)
-        config.fan_in_fan_out = transposed
-        super().__init__(base_layer, adapter_name, config, is_target_conv_1d_layer=transposed, **kwargs)
 
     def update_layer(self, adapter_name: str, r: int, lora_alpha: int, config: LoraConfig, **kwargs: Any) -> None:
         """Adds an adapter; without weights, it can be counted and no more."""

@@ -17,7 +17,8 @@ import requests
 import harness
 from harness import load_experiment
 from harness.report.leaderboard import leaderboard
-from harness.schedule.run import Options, run
+from harness.schedule.options import Options
+from harness.schedule.run import run
 from harness.store.store import open_store
 
 from ..scripted_server import Server

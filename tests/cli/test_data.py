@@ -22,7 +22,7 @@ from harness.catalog.origins import Origin, origins
 from harness.cli.main import cli
 from harness.spec.resolve import resolve_data
 from harness.spec.schema import DataSpec, SourceSpec
-from harness.train.examples import fingerprints, read
+from harness.train.examples import data_fingerprints, read
 
 from ..file_server import FileServer
 from .conftest import EXPERIMENT, Project
@@ -248,7 +248,7 @@ def test_an_address_is_read_like_a_file_and_fetched_once(tmp_path: Path, monkeyp
         assert read(data) == read(data)
         assert [example.output for example in read(data)] == [row["output"] for row in ROWS]
         assert len(server.asked) == 1
-        assert fingerprints(data) == {url: hashlib.sha256(BODY).hexdigest()}
+        assert data_fingerprints(data) == {url: hashlib.sha256(BODY).hexdigest()}
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from harness import leaderboard, load_experiment, open_store, run
 from harness.cli.main import cli
-from harness.schedule.run import Options
+from harness.schedule.options import Options
 
 EXPERIMENT = """\
 name: %s

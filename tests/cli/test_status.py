@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from harness.cli import status
 from harness.cli.main import cli
-from harness.schedule.run import register
+from harness.schedule.points import register
 from harness.spec.grid import points
 from harness.spec.load import load_experiment
 from harness.store.store import open_store

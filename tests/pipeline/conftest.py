@@ -15,7 +15,7 @@ from harness.catalog.origins import origins
 from harness.catalog.tasks import tasks
 from harness.catalog.tasks import tasks as known_tasks
 from harness.paths import RunPaths, home
-from harness.schedule.run import register
+from harness.schedule.points import register
 from harness.spec.grid import expand, points
 from harness.spec.load import load_experiment
 from harness.spec.run import RunSpec

@@ -12,7 +12,7 @@ import yaml
 from harness.catalog import prompts
 from harness.pipeline import prerequisites
 from harness.pipeline.plan import PlannedRun, plan
-from harness.schedule.run import register
+from harness.schedule.points import register
 from harness.spec.grid import expand, points
 from harness.spec.load import load_experiment
 from harness.spec.schema import BaseSpec, DataSpec, ExperimentFile, ScoreSpec, TrainSpec

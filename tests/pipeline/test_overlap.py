@@ -97,7 +97,7 @@ def leak(place: Path) -> Path:
 
 def done(path: Path) -> tuple[str, str | None, str | None]:
     """Runs an experiment of one run: its id, and its failure's kind and message."""
-    from harness.schedule.run import Options
+    from harness.schedule.options import Options
 
     (result,) = run(load_experiment(path), db="results.db", options=Options(executor="in-process")).results
     return result.run_id, result.kind, result.message

@@ -15,7 +15,8 @@ import harness.train.adapter
 import harness.train.training
 from harness.adapters.catalogue import find_methods
 from harness.pipeline.workbench import Workbench
-from harness.schedule.run import Options, run
+from harness.schedule.options import Options
+from harness.schedule.run import run
 from harness.spec.load import load_experiment
 from harness.store.store import open_store
 

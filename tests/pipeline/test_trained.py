@@ -17,7 +17,9 @@ from harness.errors import NotFoundError, PrerequisiteError, RunError, SpecError
 from harness.pipeline.check import count
 from harness.pipeline.plan import plan
 from harness.report.leaderboard import leaderboards
-from harness.schedule.run import Options, foreign_bases, run
+from harness.schedule.options import Options
+from harness.schedule.points import foreign_bases
+from harness.schedule.run import run
 from harness.spec.grid import expand, points
 from harness.spec.load import load_experiment
 from harness.spec.run import ModelRef

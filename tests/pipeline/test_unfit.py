@@ -13,7 +13,7 @@ import pytest
 import harness
 from harness import load_experiment, run
 from harness.errors import PrerequisiteError
-from harness.schedule.run import Options
+from harness.schedule.options import Options
 from harness.score.task_index import _own_tasks
 
 MODEL = Path(harness.__file__).parent / "catalog" / "micro" / "model"

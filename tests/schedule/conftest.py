@@ -13,7 +13,9 @@ import torch
 
 from harness.adapters.catalogue import find_methods
 from harness.paths import RunPaths, home
-from harness.schedule.run import Options, Outcome, register, run
+from harness.schedule.options import Options
+from harness.schedule.points import register
+from harness.schedule.run import Outcome, run
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.grid import points
 from harness.spec.load import load_experiment

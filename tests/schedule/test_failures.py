@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.paths import RunPaths, home
-from harness.schedule import run as module
+from harness.schedule import rounds as module
 from harness.schedule.loop import Loop
 from harness.spec.run import RunSpec
 from harness.store.records import AttemptRecord, RunRecord

@@ -17,7 +17,9 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.errors import PrerequisiteError
 from harness.report.leaderboard import leaderboard
-from harness.schedule.run import Options, Outcome, register, run, selected
+from harness.schedule.options import Options
+from harness.schedule.points import register, selected
+from harness.schedule.run import Outcome, run
 from harness.spec.grid import expand, points
 from harness.spec.load import load_experiment
 from harness.spec.tuning import VALIDATION
@@ -38,7 +40,8 @@ select: {over: {train.learning_rate: [1.0e-5, 1.0e-2]}}
 """
 KILLED = """\
 import os, signal
-from harness.schedule.run import Options, run
+from harness.schedule.options import Options
+from harness.schedule.run import run
 from harness.spec.load import load_experiment
 begun = []
 def listen(spec, event):

@@ -21,9 +21,9 @@ from harness.train.adapter import (
     attach,
     build_config,
     count_parameters,
+    counted,
     detach,
     load_adapter,
-    measure,
 )
 from harness.train.fingerprint import weights_fingerprint
 from harness.train.live import prove_live
@@ -101,7 +101,7 @@ def test_what_can_not_be_counted_says_why(base: PreTrainedModel) -> None:
 def test_the_count_without_weights_is_the_count_with_them(base: PreTrainedModel, ref: AdapterRef) -> None:
     expected = count_parameters(base.config.to_dict(), ref)
     size = base.num_parameters()
-    assert measure(attach(base, ref, total_steps=100, seed=0), size) == expected
+    assert counted(attach(base, ref, total_steps=100, seed=0), size) == expected
 
 
 def test_steps_may_be_given_as_a_share_of_the_training() -> None:

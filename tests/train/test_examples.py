@@ -16,7 +16,7 @@ from harness.errors import PrerequisiteError, RunError
 from harness.spec.resolve import resolve_data
 from harness.spec.run import DataRef, SourceRef
 from harness.spec.schema import DataSpec, SourceSpec
-from harness.train.examples import Example, draw, fingerprints, read
+from harness.train.examples import Example, data_fingerprints, draw, read
 
 from .runs import data_file, rows
 
@@ -204,15 +204,15 @@ def test_a_missing_file_is_the_users_to_provide(tmp_path: Path) -> None:
 
 def test_what_was_read_has_a_fingerprint(tmp_path: Path) -> None:
     path = write(tmp_path / "x.json", rows(2))
-    before = fingerprints(data(source(path)))
+    before = data_fingerprints(data(source(path)))
     write(path, rows(3))
     assert before.keys() == {"x.json"}
-    assert before != fingerprints(data(source(path)))
+    assert before != data_fingerprints(data(source(path)))
 
 
 def test_a_file_that_changed_after_planning_is_refused(tmp_path: Path) -> None:
     planned = source(write(tmp_path / "x.json", rows(2)))
-    planned = planned.model_copy(update={"content": f"sha256:{fingerprints(data(planned))['x.json']}"})
+    planned = planned.model_copy(update={"content": f"sha256:{data_fingerprints(data(planned))['x.json']}"})
     assert len(read(data(planned))) == 2
     write(tmp_path / "x.json", rows(3))
     with pytest.raises(RunError, match="has changed since the run was planned"):

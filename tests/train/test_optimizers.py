@@ -19,7 +19,7 @@ from harness.paths import RunPaths
 from harness.spec.run import AdapterRef, DataRef, RunSpec
 from harness.store.records import TrainResult
 from harness.train import optimizers
-from harness.train.adapter import attach, count_parameters, load_adapter, measure
+from harness.train.adapter import attach, count_parameters, counted, load_adapter
 from harness.train.training import Stopped, train
 
 from .runs import TARGETS, adapter, first_fast, lora, run_of
@@ -188,7 +188,7 @@ def test_riemannian_preconditions_either_gradient_with_the_other_factor(data: Da
 def test_another_optimizer_can_not_be_asked_for(method: str, data: DataRef, base: PreTrainedModel) -> None:
     ref = METHODS[method]
     model = attach(base, ref, 20, seed=0)
-    assert measure(model, base.num_parameters()).trainable
+    assert counted(model, base.num_parameters()).trainable
     factory = getattr(optimizers, method)
     with pytest.raises(RunError, match="must be adamw, got adafactor") as it:
         factory(model, run_of(data, ref, optimizer="adafactor"), **ref.optimizer_args)

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness.paths import RunPaths
 from harness.spec.run import AdapterRef, DataRef
 from harness.store.records import TrainResult
-from harness.train.adapter import attach, count_parameters, load_adapter, measure
+from harness.train.adapter import attach, count_parameters, counted, load_adapter
 from harness.train.training import Stopped, train
 
 from .runs import adapter, first_fast, lora, run_of
@@ -116,7 +116,7 @@ def test_montecloras_samplers_are_counted_with_and_without_weights(base: PreTrai
     expected = count_parameters(config, plain).trainable + layers * (RANK + SAMPLES)
     assert count_parameters(config, monteclora()).trainable == expected
     size = base.num_parameters()
-    assert measure(attach(base, monteclora(), 8, seed=0), size).trainable == expected
+    assert counted(attach(base, monteclora(), 8, seed=0), size).trainable == expected
 
 
 def test_monteclora_draws_new_samples_for_every_pass(base: PreTrainedModel) -> None:

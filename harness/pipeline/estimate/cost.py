@@ -29,9 +29,10 @@ from harness.train.steps import micro_batch
 class Estimate:
     """What a run will cost; None is what can't be known here.
 
-    tokens: trained on, without padding; tokens_at_most: were every example as long as it may be; padded_tokens: what
-    is computed; seconds: of the optimizer steps, without loading, validation and saving; basis: where they come from;
-    peak_memory_bytes: of tensors while it is trained; items: of the tasks that are to be scored.
+    examples: trained on, each once; tokens: trained on, without padding; tokens_at_most: were every example as long
+    as it may be; padded_tokens: what is computed; peak_memory_bytes: of tensors while it is trained; seconds: of the
+    optimizer steps, without loading, validation and saving; basis: where they come from; scoring_items and
+    scoring_seconds: of the tasks that are to be scored; fits: whether the tensors fit the memory that is free here.
     """
 
     steps: int | None = None

@@ -27,7 +27,7 @@ def schema(subject: Subject) -> Seen:
 
 def builds(subject: Subject) -> Seen:
     """It attaches to the model with its defaults, and something of it can be trained."""
-    from harness.train.adapter import attach, measure
+    from harness.train.adapter import attach, counted
 
     run = subject.run
     if run is None:
@@ -39,7 +39,7 @@ def builds(subject: Subject) -> Seen:
     model = attach(base, run.adapter, STEPS, run.seed or 0)
     if run.adapter.trains == "nothing":
         model.requires_grad_(False)
-    subject.built = Built(model, measure(model, size))
+    subject.built = Built(model, counted(model, size))
     if run.adapter.trains != "nothing" and not subject.built.count.trainable:
         return Seen(False, "nothing of it can be trained")
     return Seen(True)

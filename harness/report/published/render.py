@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable
 
+from harness.report.csv_text import csv_text
 from harness.report.published.comparison import Comparison, records
 from harness.report.published.sheets import claims, notes, sheets
 from harness.report.sheet import FORMATS as SHEETS
@@ -17,12 +16,8 @@ def _json(found: Comparison) -> str:
 
 
 def _csv(found: Comparison) -> str:
-    text = io.StringIO()
     lines = list(records(found))
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    return csv_text(list(lines[0]) if lines else [], lines)
 
 
 def _table(found: Comparison) -> str:

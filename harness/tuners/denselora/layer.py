@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from ..placement import can_be_added_to
+from ..placement import MergesIntoWeight, can_be_added_to, kaiming
 from .config import DenseLoraConfig, make_activation
 from .function import Recipe, adapt
-
-
-def _kaiming(*shape: int) -> nn.Parameter:
-    weight = nn.Parameter(torch.empty(shape))
-    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
-    return weight
 
 
 class DenseLoraLayer(BaseTunerLayer):
@@ -65,10 +57,10 @@ class DenseLoraLayer(BaseTunerLayer):
         )
         self.is_linear[adapter_name] = config.is_linear
         self.denselora_dropout[adapter_name] = nn.Dropout(config.dropout) if config.dropout > 0 else nn.Identity()
-        self.denselora_M[adapter_name] = _kaiming(config.r, config.r)
+        self.denselora_M[adapter_name] = kaiming(config.r, config.r)
         if adapter_name not in self.denselora_encoder:
-            self.denselora_encoder[adapter_name] = _kaiming(config.r, self.in_features)
-            self.denselora_decoder[adapter_name] = _kaiming(self.out_features, config.r)
+            self.denselora_encoder[adapter_name] = kaiming(config.r, self.in_features)
+            self.denselora_decoder[adapter_name] = kaiming(self.out_features, config.r)
         if config.init_weights:
             # A frozen decoder at zero would adapt nothing, so there it is M that starts at zero.
             start = self.denselora_decoder if config.train_encoder_decoder else self.denselora_M
@@ -107,7 +99,7 @@ class DenseLoraLayer(BaseTunerLayer):
                 )
 
 
-class Linear(nn.Module, DenseLoraLayer):
+class Linear(nn.Module, MergesIntoWeight, DenseLoraLayer):
     """DenseLoRA on an `nn.Linear` or a `Conv1D` (paper, equations 3 to 5; dropout and scaling: released code)."""
 
     def __init__(
@@ -133,42 +125,6 @@ class Linear(nn.Module, DenseLoraLayer):
         E, D = self.denselora_encoder[adapter].to(M.device), self.denselora_decoder[adapter].to(M.device)
         delta = self.scaling[adapter] * (D @ M @ E)
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
-
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds the adapters (default: the active ones) to the base weights.
-
-        Raises:
-            NotImplementedError: an adapter can't be merged (see `check_mergeable`).
-            ValueError: `safe_merge` is set and the result is not finite.
-        """
-        names = check_adapters_to_merge(self, adapter_names)
-        self.check_mergeable(names)
-        for name in names:
-            if name not in self.denselora_M:
-                continue
-            self._add_to_base_weight(name, sign=1, check_finite=safe_merge)
-            self.merged_adapters.append(name)
-
-    def unmerge(self) -> None:
-        """Takes all merged adapters out of the base weights."""
-        if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
-            return
-        while self.merged_adapters:
-            self._add_to_base_weight(self.merged_adapters.pop(), sign=-1)
-
-    @torch.no_grad()
-    def _add_to_base_weight(self, adapter: str, sign: int, check_finite: bool = False) -> None:
-        weight = self.get_base_layer().weight
-        delta = self.get_delta_weight(adapter).to(weight.device)
-        # The sum is taken in the adapter's precision and rounded once.
-        changed = (weight + sign * delta).to(weight.dtype)
-        if check_finite and not torch.isfinite(changed).all():
-            raise ValueError(
-                f"NaNs detected in the merged weights. The adapter {adapter} seems to be broken: its weights, or "
-                "their sum with the base weights, are not finite."
-            )
-        weight.data = changed
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """x: (..., in) -> (..., out), in the base layer's dtype."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -11,19 +9,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from ..placement import can_be_added_to
+from ..placement import MergesIntoWeight, can_be_added_to, kaiming
 from .config import LowRankConfig
-
-
-def kaiming(*shape: int) -> nn.Parameter:
-    """Returns a matrix drawn as `nn.Linear` draws its weight: uniform within 1 / sqrt(shape[-1])."""
-    weight = nn.Parameter(torch.empty(shape))
-    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
-    return weight
 
 
 def zeros_or_kaiming(starts_at_zero: bool, *shape: int) -> nn.Parameter:
@@ -45,7 +36,7 @@ def keeps_trainability(layers: Iterable[LowRankLayer], adapter_name: str) -> Ite
         weights[adapter_name].requires_grad_(requires_grad)
 
 
-class LowRankLayer(nn.Module, BaseTunerLayer):
+class LowRankLayer(nn.Module, MergesIntoWeight, BaseTunerLayer):
     """An `nn.Linear` or `Conv1D` and its adapters: `y = W0 x + sum over active adapters of (alpha / r) P drop(x)`.
 
     x: (..., in) -> y: (..., out) in the base layer's dtype; P: (out, in). A tuner's layer says which matrices there
@@ -134,37 +125,3 @@ class LowRankLayer(nn.Module, BaseTunerLayer):
                     f"The {self.title} adapter {name!r} can't be merged into quantized weights. Load the base model "
                     "without quantization and the adapter on top of it, and merge there."
                 )
-
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds the adapters (default: the active ones) to the base weights.
-
-        Raises:
-            NotImplementedError: the base weights are quantized.
-            ValueError: `safe_merge` is set and the result is not finite.
-        """
-        names = check_adapters_to_merge(self, adapter_names)
-        self.check_mergeable(names)
-        for name in names:
-            if name in self.r:
-                self._add_to_base_weight(name, sign=1, check_finite=safe_merge)
-                self.merged_adapters.append(name)
-
-    def unmerge(self) -> None:
-        """Takes all merged adapters out of the base weights."""
-        if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
-            return
-        while self.merged_adapters:
-            self._add_to_base_weight(self.merged_adapters.pop(), sign=-1)
-
-    @torch.no_grad()
-    def _add_to_base_weight(self, adapter: str, sign: int, check_finite: bool = False) -> None:
-        weight = self.get_base_layer().weight
-        # The sum is taken in the adapter's precision and rounded once.
-        changed = (weight + sign * self.get_delta_weight(adapter).to(weight.device)).to(weight.dtype)
-        if check_finite and not torch.isfinite(changed).all():
-            raise ValueError(
-                f"NaNs detected in the merged weights. The adapter {adapter} seems to be broken: its weights, or "
-                "their sum with the base weights, are not finite."
-            )
-        weight.data = changed

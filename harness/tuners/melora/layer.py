@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..lowrank import LowRankLayer
-from ..lowrank.layer import kaiming
+from ..placement import kaiming
 from .config import MeLoraConfig
 
 

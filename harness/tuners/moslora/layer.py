@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ..lowrank import LowRankLayer
-from ..lowrank.layer import kaiming, zeros_or_kaiming
+from ..lowrank.layer import zeros_or_kaiming
+from ..placement import kaiming
 from .config import MosLoraConfig
 
 

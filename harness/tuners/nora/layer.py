@@ -8,7 +8,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from ..lowrank import LowRankLayer
-from ..lowrank.layer import kaiming, zeros_or_kaiming
+from ..lowrank.layer import zeros_or_kaiming
+from ..placement import kaiming
 from .config import NoraConfig
 
 # The approximate decomposition finds so many vectors more than are kept: the last ones are the least exact.

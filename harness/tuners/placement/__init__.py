@@ -2,16 +2,19 @@
 
 from .config import PlacementConfig
 from .files import check_fits
+from .merging import MergesIntoWeight
 from .model import PlacedModel
 from .targets import check_is_linear, linear_modules, uninjected_modules
-from .weights import can_be_added_to
+from .weights import can_be_added_to, kaiming
 
 __all__ = [
+    "MergesIntoWeight",
     "PlacedModel",
     "PlacementConfig",
     "can_be_added_to",
     "check_fits",
     "check_is_linear",
+    "kaiming",
     "linear_modules",
     "uninjected_modules",
 ]

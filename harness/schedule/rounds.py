@@ -1,0 +1,60 @@
+"""Doing the runs of one plan after another, with the same workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.pipeline.execute import Result
+from harness.pipeline.plan import Plan
+from harness.schedule.executor import Executor
+from harness.schedule.handed import Asker
+from harness.schedule.in_process import InProcess
+from harness.schedule.local import Local
+from harness.schedule.loop import Listener, Loop
+from harness.schedule.options import Options
+from harness.schedule.points import entry
+from harness.schedule.refusals import refuse_unsound
+from harness.spec.expansion import Point
+from harness.spec.experiment import ExperimentSpec
+from harness.spec.run import RunSpec
+from harness.store.store import Store
+
+
+class Rounds:
+    """Executes what is due of plans. executor: closed by whoever made this; results: of all runs that were begun."""
+
+    def __init__(self, experiment: ExperimentSpec, store: Store, options: Options, listen: Listener) -> None:
+        self._experiment, self._store, self._options, self._listen = experiment, store, options, listen
+        self._runs: dict[str, RunSpec] = {}
+        self.executor: Executor = self._made()
+        self.results: list[Result] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether no more runs are to be begun: someone asked for an end, or a result demands one."""
+        failed = self._options.fail_fast and any(result.outcome == "failed" for result in self.results)
+        return self.executor.stopping or failed or any(result.halts for result in self.results)
+
+    def work(self, chosen: Sequence[Point], found: Plan) -> None:
+        """Does what is due of the plan of these points.
+
+        Raises PrerequisiteError, before it begins a run, where the executor finds one that can't be done.
+        """
+        todo = {planned.run.run_id: planned.run for planned in found.of("train", "score")}
+        self._runs |= todo
+        self._store.specify([entry(point) for point in chosen if point.run.run_id in todo])
+        places = {point.run.run_id: point.place for point in chosen}
+        refuse_unsound(self._experiment, self.executor.check(list(todo)), places)
+        loop = Loop(self.executor, list(todo.values()), self._listen, self._options.fail_fast, self._options.timeout)
+        self.results += loop.work()
+
+    def _made(self) -> Executor:
+        asker, options = Asker(self._experiment.name, self._experiment.profile), self._options
+        if options.executor == "in-process":
+            return InProcess(self._store, asker, self._tell, options.timeout)
+        workers, runs = options.workers, options.runs_per_device or 1
+        return Local(self._store, asker, self._tell, workers, runs, options.timeout)
+
+    def _tell(self, run_id: str, event: dict[str, Any]) -> None:
+        self._listen(self._runs[run_id], event)
