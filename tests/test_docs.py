@@ -45,25 +45,57 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_example_in_the_docs_is_valid(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    for text in blocks:
-        parsed = yaml.safe_load(text)
-        if "method" in parsed:
-            (tmp_path / "adapters").mkdir(exist_ok=True)
-            (tmp_path / "adapters" / f"{parsed['method']}.yaml").write_text(text, encoding="utf-8")
-    for number, text in enumerate(blocks):
-        if "name" in yaml.safe_load(text):
-            (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
-            found = CliRunner().invoke(cli, ["validate", f"{number}.yaml"], catch_exceptions=False)
-            assert found.exit_code == 0, found.output
+BLOCKS = [
+    pytest.param(text, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+]
+SMALLEST = """\
+name: smallest
+base: {model: micro-llama}
+data: {train: micro}
+adapters: [{method: lora, r: 8}]
+tasks: micro
+"""
 
 
-def test_readme_names_the_two_commands_that_set_everything_up() -> None:
+@pytest.mark.parametrize("text", BLOCKS)
+def test_every_example_in_the_docs_is_valid(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    for folder in (here / "tasks", here / "adapters", tmp_path / "kept" / "lora-r16"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    (here / "smallest.yaml").write_text(SMALLEST, encoding="utf-8")
+    parsed = yaml.safe_load(text)
+    if "method" in parsed:
+        (here / "adapters" / f"{parsed['method']}.yaml").write_text(text, encoding="utf-8")
+        command = ["adapters", "show", parsed["method"]]
+    elif "task" in parsed:
+        (here / "tasks" / "own.yaml").write_text(text, encoding="utf-8")
+        command = ["tasks", "list", "tasks"]
+    elif all(isinstance(value, dict) and "tasks" in value for value in parsed.values()):
+        (here / "tasks" / "benchmarks.yaml").write_text(text, encoding="utf-8")
+        for task in (task for benchmark in parsed.values() for task in benchmark["tasks"]):
+            (here / "tasks" / f"{task}.yaml").write_text(own_task(task), encoding="utf-8")
+        command = ["tasks", "list", "tasks"]
+    else:
+        fragment = text if "name" in parsed else f"extends: [smallest.yaml]\nname: part\n{text}"
+        (here / "example.yaml").write_text(fragment, encoding="utf-8")
+        command = ["validate", "example.yaml"]
+    found = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+
+
+def own_task(name: str) -> str:
+    """The docs' own task by another name."""
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(task: sums\n.*?)```", page, re.DOTALL)
+    return text.replace("task: sums", f"task: {name}")
+
+
+def test_readme_names_the_commands_that_set_everything_up() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test"):
+    for target in ("demo", "methods", "test"):
         assert f"make {target}" in readme
         assert f"\n{target}:" in makefile
