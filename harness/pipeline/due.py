@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from harness.catalog.tasks import tasks as known_tasks
+from harness.pipeline.task_now import TasksNow
+from harness.spec.run import RunSpec
 from harness.store.records import RunState
 
 
-def due(tasks: Sequence[str], state: RunState | None) -> tuple[str, ...]:
-    """The tasks that have no score in the version that is here now.
+def due(run: RunSpec, state: RunState | None, now: TasksNow | None = None) -> tuple[str, ...]:
+    """The run's tasks that have no score as they are now: the recorded fingerprints are of other files.
 
-    A task that comes with the harness says its version; of another one any recorded score counts.
+    Where a task's files aren't here, a score of the version that comes with the harness counts; of a task of
+    lm-eval's own, any. now: what was looked at before.
     """
-    return tuple(task for task in tasks if state is None or not _is_scored(task, state))
+    now = now or TasksNow()
+    return tuple(task for task in run.tasks if state is None or not _is_scored(task, run, state, now))
 
 
-def outdated(tasks: Sequence[str], state: RunState | None) -> tuple[str, ...]:
-    """Those of them that have a score in another version."""
-    return tuple(task for task in due(tasks, state) if state is not None and task in state.scored)
+def outdated(run: RunSpec, state: RunState | None, now: TasksNow | None = None) -> tuple[str, ...]:
+    """Those of them that have a score of what they were before."""
+    return tuple(task for task in due(run, state, now) if state is not None and task in state.scored)
 
 
-def _is_scored(task: str, state: RunState) -> bool:
-    versions = {version for version, _ in state.scored.get(task, ())}
-    return known_tasks()[task].version in versions if task in known_tasks() else bool(versions)
+def _is_scored(task: str, run: RunSpec, state: RunState, now: TasksNow) -> bool:
+    scored = state.scored.get(task, frozenset())
+    if not scored:
+        return False
+    fingerprint = now.fingerprint(task, run.score.tasks_path)
+    if fingerprint is not None:
+        return fingerprint in {recorded for _, recorded in scored}
+    return task not in known_tasks() or known_tasks()[task].version in {version for version, _ in scored}

@@ -260,7 +260,7 @@ def _begin_scoring(work: Work) -> list[str]:
 
 def _missing(work: Work) -> list[str]:
     """The tasks that lack a score."""
-    return list(due(work.run.tasks, work.store.states([work.run.run_id])[work.run.run_id]))
+    return list(due(work.run, work.store.states([work.run.run_id])[work.run.run_id]))
 
 
 def _record(work: Work, missing: Sequence[str], results: Iterable[TaskResult], guard: Guard | None = None) -> None:

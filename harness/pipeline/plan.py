@@ -9,6 +9,7 @@ from typing import Any, Literal
 from harness.paths import RunPaths, home
 from harness.pipeline.due import due, outdated
 from harness.pipeline.prerequisites import Obstacle, obstacles
+from harness.pipeline.task_now import TasksNow
 from harness.pipeline.workers import is_gone
 from harness.spec.run import RunSpec
 from harness.store.records import RunState
@@ -82,9 +83,10 @@ def _trained_once(planned: Sequence[PlannedRun]) -> Iterator[PlannedRun]:
 
 
 class Checks:
-    """What stands in the way of runs; found once for runs that share what is looked at."""
+    """What stands in the way of runs, and what their tasks are now; found once for runs that share it."""
 
     def __init__(self) -> None:
+        self.tasks = TasksNow()
         self._known: dict[Any, list[Obstacle]] = {}
 
     def obstacles(self, run: RunSpec, missing: Sequence[str], training: bool) -> list[Obstacle]:
@@ -98,7 +100,7 @@ class Checks:
 
 def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: bool, checks: Checks) -> PlannedRun:
     status = state.status if state else "pending"
-    missing = due(run.tasks, state)
+    missing = due(run, state, checks.tasks)
 
     def planned(
         action: Action, reason: str, blocked_by: Cause | None = None, found: Sequence[Obstacle] = ()
@@ -111,7 +113,7 @@ def _planned(run: RunSpec, state: RunState | None, trained: bool, retry_failed: 
         return planned("blocked", f"{state.worker} is at it", "worker")
     if state and state.status == "failed" and not retry_failed:
         return planned("blocked", f"failed ({state.kind}): {state.error}; --retry-failed tries again", "failure")
-    action, reason = _work(run, state, trained, missing)
+    action, reason = _work(run, state, trained, missing, checks.tasks)
     if found := checks.obstacles(run, missing, training=action == "train"):
         return planned("blocked", "; ".join(obstacle.message for obstacle in found), "prerequisite", found)
     return planned(action, reason)
@@ -122,8 +124,10 @@ def _unended(state: RunState) -> bool:
     return (state.status == "pending" and state.attempts > 0) or (state.status == "running" and is_gone(state))
 
 
-def _work(run: RunSpec, state: RunState | None, trained: bool, missing: tuple[str, ...]) -> tuple[Action, str]:
-    changed = outdated(run.tasks, state)
+def _work(
+    run: RunSpec, state: RunState | None, trained: bool, missing: tuple[str, ...], now: TasksNow
+) -> tuple[Action, str]:
+    changed = outdated(run, state, now)
     new = [task for task in missing if task not in changed]
     asked = "no score yet" if len(new) == len(run.tasks) else f"no score for {', '.join(new)}"
     if changed:

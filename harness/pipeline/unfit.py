@@ -42,7 +42,7 @@ def unfit(runs: Sequence[RunSpec], states: Mapping[str, RunState]) -> dict[str, 
 def _todo(run: RunSpec, state: RunState | None) -> tuple[tuple[str, ...], bool]:
     """The tasks to be scored, and whether the run is to be trained."""
     trained = state is not None and adapter_kept(run, state.trained)
-    return due(run.tasks, state), run.data is not None and run.train is not None and not trained
+    return due(run, state), run.data is not None and run.train is not None and not trained
 
 
 def _key(run: RunSpec, missing: Sequence[str], trains: bool) -> str:

@@ -89,7 +89,7 @@ class Runner:
 
     def _claimed(self, run: RunSpec, bench: Any, send: Send) -> Result:
         state = self.store.states([run.run_id])[run.run_id]
-        if state.status == "complete" and not due(run.tasks, state):
+        if state.status == "complete" and not due(run, state):
             return Result(run.run_id, "complete", message="another worker did it")
         taken = state.status == "running" and not is_gone(state)
         settings = self._settings(run)

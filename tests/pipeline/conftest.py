@@ -15,6 +15,7 @@ from harness.catalog.origins import origins
 from harness.catalog.tasks import tasks
 from harness.catalog.tasks import tasks as known_tasks
 from harness.paths import RunPaths, home
+from harness.pipeline.task_now import TasksNow
 from harness.schedule.points import register
 from harness.spec.grid import expand, points
 from harness.spec.load import load_experiment
@@ -90,7 +91,9 @@ class Small:
         for name in names:
             now = known_tasks()[name].version if name in known_tasks() else "1"
             scores = (Score("accuracy", 0.5, None, 2),)
-            self.store.record_task(claim, TaskResult(name, version or now, "f", scores, (), 1.0))
+            is_old = version not in (None, now)
+            fingerprint = "old" if is_old else TasksNow().fingerprint(name, None) or "unknown"
+            self.store.record_task(claim, TaskResult(name, version or now, fingerprint, scores, (), 1.0))
 
 
 @pytest.fixture
