@@ -50,6 +50,11 @@ def model_names() -> list[str]:
     return [name for entry, fields in _catalog().items() for name in (entry, *fields.get("aliases", ()))]
 
 
+def model_title(name: str) -> str | None:
+    """What a model of the catalog is called in full; None for others."""
+    return _catalog().get(name, {}).get("title")
+
+
 def model_entry(name: str, revision: str | None = None) -> ModelEntry:
     """The model that `base.model` names: a catalog name or alias, a local directory, or a hub id.
 

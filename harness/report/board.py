@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.report.groups import Matrix, OpenPair
+from harness.report.in_words import in_words
 from harness.report.rows import Row
 
 if TYPE_CHECKING:
@@ -98,10 +99,11 @@ class Leaderboard:
         first = ["rank", "group", "label", "method", "model", "trainable_params", "trainable_percent", "seeds"]
         average = ["average", "average_stderr", "average_ci_low", "average_ci_high"]
         costs = ["train_seconds", "peak_memory_bytes", "adapter_bytes", "tokens"]
-        return [*first, *per_task, *average, *costs, "departures", "tuned_points", "run_ids"]
+        return [*first, *per_task, *average, *costs, "departures", "tuned_points", "run_ids", "others"]
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """One flat mapping a row, None where there is no number."""
+        """One flat mapping a row, None where there is no number; others: the boards beside this one, in words."""
+        others = "; ".join(map(in_words, self.others)) or None
         for row in self.rows:
             plain = row.to_json()
             for task in self.tasks:
@@ -112,7 +114,7 @@ class Leaderboard:
             plain |= {f"average_{key}": average.get(key) for key in ("stderr", "ci_low", "ci_high")}
             plain |= {"average": average.get("value"), "departures": "; ".join(row.departures)}
             plain["tuned_points"] = row.tuned["points"] if row.tuned else None
-            plain["run_ids"] = " ".join(row.run_ids)
+            plain |= {"run_ids": " ".join(row.run_ids), "others": others}
             yield {name: plain[name] for name in self.columns()}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

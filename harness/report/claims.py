@@ -14,11 +14,11 @@ def evidence_notes(rows: Sequence[Row], found: Groups) -> Iterator[str]:
     compared = [row for row in rows if row.average is not None]
     if not found.letters:
         if sum(row.seeds > 1 for row in compared) > 1:
-            yield "No groups: the outcomes of the single items are not recorded for all rows, or they share none."
+            yield "No groups: there are no two rows with recorded outcomes of the same items and two seeds or more."
         return
     yield "Rows that share a letter can't be told apart (paired by seed and item, 5 % over all comparisons: Holm)."
     if any(row.run_ids not in found.letters for row in compared):
-        yield "Rows without a letter have one seed and are not compared as methods."
+        yield "Rows without a letter have one seed, or one with recorded outcomes; they aren't compared as methods."
     for task, items in found.narrowed.items():
         yield f"{task_title(task)}: compared on the {items} items that all rows answered."
     if found.detectable is not None:
@@ -37,6 +37,6 @@ def _open(pair: OpenPair) -> str:
         f"{' or '.join(ways)} would probably settle it" if ways else "neither more seeds nor items would settle it"
     )
     return (
-        f"Nearest open pair: {pair.better} over {pair.worse} by {pair.difference:.2f} (p = {pair.p_value:.2g}); "
+        f"Nearest open pair: {pair.better} over {pair.worse} by {abs(pair.difference):.2f} (p = {pair.p_value:.2g}); "
         f"if that is the difference, {settled}."
     )

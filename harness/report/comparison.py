@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 class Difference:
     """One task's or the average's comparison, in the units of a leaderboard (percentage points for accuracies).
 
-    n: items both answered; a, b: means over the common seeds; wins, losses, ties: items on which a's mean over the
-    seeds is above, below and at b's. None where it can't be known: the outcomes of the single items aren't recorded.
+    seeds: how many pairs of trainings it is over; n: items both answered; a, b: means over these seeds; wins, losses,
+    ties: items on which a's mean over the seeds is above, below and at b's. None where it can't be known: the outcomes
+    of the single items aren't recorded.
     """
 
+    seeds: int
     n: int | None
     a: float
     b: float
@@ -42,7 +44,9 @@ class Difference:
 class Comparison:
     """a against b: by task, and the average where both have every task of the benchmark.
 
-    seeds: how many both have (the comparison is over these); target: `method`, or `weights` where there is one seed.
+    A task is compared on the seeds of which both have it, the average on those of which both have every task.
+    seeds: the most of these; target: `method`, or `weights` where there is one seed or a side is an adapter that was
+    loaded; about_weights: such sides.
     """
 
     a: str
@@ -53,6 +57,7 @@ class Comparison:
     target: str
     tasks: Mapping[str, Difference]
     average: Difference | None
+    about_weights: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -70,40 +75,45 @@ def compared(store: Store, opponents: Opponents) -> Comparison:
     candidates = (*opponents.first, *opponents.second)
     versions = task_versions(opponents.board)
     scores = {run.run.run_id: versions.main(run) for run in candidates}
-    first, second = opponents.paired()
-    shared = [task for task in opponents.tasks if all(task in scores[run_id] for run_id in (*first, *second))]
+    pairs = opponents.paired()
+    having = {
+        task: [pair for pair in pairs if all(task in scores[run_id] for run_id in pair)] for task in opponents.tasks
+    }
+    shared = [task for task in opponents.tasks if having[task]]
     if not shared:
         raise NotFoundError(f"{opponents.a} and {opponents.b} have no task in common that both have scored")
+    whole = [pair for pair in pairs if all(pair in having[task] for task in opponents.tasks)]
     known = evidence(store, scores, versions, shared)
-    units = {task: scale(scores[first[0]][task].metric) for task in shared}
-    answers = {task: _answers(known, task, first, second) for task in shared}
+    metrics = {task: scores[having[task][0][0]][task].metric for task in shared}
 
-    def means(tasks: Sequence[str], weights: Sequence[float]) -> Difference:
-        found = [answers[task] for task in tasks]
-        if any(pair is None for pair in found):
-            return _from_scores(scores, tasks, weights, first, second, units)
-        return _from_outcomes([pair for pair in found if pair is not None], weights, units[tasks[0]])
+    def difference(tasks: Sequence[str], weights: Sequence[float], over: Sequence[tuple[str, str]]) -> Difference:
+        answers = [_answers(known, task, over) for task in tasks]
+        if any(pair is None for pair in answers):
+            return _from_scores(scores, tasks, weights, over, metrics)
+        return _from_outcomes([pair for pair in answers if pair is not None], weights, scale(metrics[tasks[0]]))
 
     weights = [opponents.weights.get(task, 1.0) for task in opponents.tasks]
-    metrics = [scores[first[0]][task].metric for task in shared]
-    whole = len(shared) == len(opponents.tasks) and averageable(metrics) and opponents.one_suite
+    averaged = whole and averageable(list(metrics.values())) and opponents.one_suite
+    seeds = max(map(len, having.values()))
     return Comparison(
         a=opponents.a,
         b=opponents.b,
         benchmark=opponents.benchmark,
         model=opponents.model,
-        seeds=len(first),
-        target="method" if len(first) > 1 else "weights",
-        tasks={task: means([task], [1.0]) for task in shared},
-        average=means(list(opponents.tasks), weights) if whole else None,
+        seeds=seeds,
+        target="method" if seeds > 1 and not opponents.about_weights else "weights",
+        tasks={task: difference([task], [1.0], having[task]) for task in shared},
+        average=difference(list(opponents.tasks), weights, whole) if averaged else None,
+        about_weights=opponents.about_weights,
     )
 
 
 Pair = tuple["NDArray", "NDArray"]
 
 
-def _answers(known: Evidence, task: str, first: Sequence[str], second: Sequence[str]) -> Pair | None:
+def _answers(known: Evidence, task: str, pairs: Sequence[tuple[str, str]]) -> Pair | None:
     """Both sides' outcomes (seeds, items) on the items that both answered."""
+    first, second = zip(*pairs, strict=True)
     sides = [known.answers(task, run_ids) for run_ids in (first, second)]
     if any(side is None for side in sides):
         return None
@@ -127,7 +137,7 @@ def _from_outcomes(pairs: Sequence[Pair], weights: Sequence[float], unit: float)
     )
     bounds = (None if bound is None else bound * unit for bound in (found.ci_low, found.ci_high))
     return Difference(
-        sum(pair[0].shape[1] for pair in pairs), a, b, found.difference * unit, *bounds,
+        len(pairs[0][0]), sum(pair[0].shape[1] for pair in pairs), a, b, found.difference * unit, *bounds,
         p_value=found.p_value, wins=found.wins, losses=found.losses, ties=found.ties,
     )  # fmt: skip
 
@@ -136,17 +146,16 @@ def _from_scores(
     scores: Mapping[str, Mapping[str, Any]],
     tasks: Sequence[str],
     weights: Sequence[float],
-    first: Sequence[str],
-    second: Sequence[str],
-    units: Mapping[str, float],
+    pairs: Sequence[tuple[str, str]],
+    metrics: Mapping[str, str],
 ) -> Difference:
     """The recorded means alone: without outcomes nothing is claimed about the difference."""
     a, b = (
         sum(
-            weight * units[task] * sum(scores[run_id][task].value for run_id in side) / len(side)
+            weight * scale(metrics[task]) * sum(scores[run_id][task].value for run_id in side) / len(side)
             for weight, task in zip(weights, tasks, strict=True)
         )
         / sum(weights)
-        for side in (first, second)
+        for side in zip(*pairs, strict=True)
     )
-    return Difference(None, a, b, a - b)
+    return Difference(len(pairs), None, a, b, a - b)

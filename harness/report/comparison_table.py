@@ -46,10 +46,17 @@ def p_value(value: float | None) -> str:
 
 
 def _foot(found: Comparison) -> list[str]:
-    if found.target == "weights":
+    if found.about_weights and found.seeds > 1:
+        lines = [f"{' and '.join(found.about_weights)}: one training's weights; this is not about their method."]
+    elif found.target == "weights":
         lines = ["One seed each: this is about these trained weights on such items, not about the methods."]
     else:
         lines = [f"Paired on {found.seeds} seeds and on items: about the methods' means over seeds and items."]
+    fewer = [(task_title(task), each.seeds) for task, each in found.tasks.items() if each.seeds < found.seeds]
+    if found.average is not None and found.average.seeds < found.seeds:
+        fewer.append(("Average", found.average.seeds))
+    if fewer:
+        lines.append(f"On fewer seeds, which have it: {', '.join(f'{name} {seeds}' for name, seeds in fewer)}.")
     if found.average is None:
         lines.append("No average: not every task of the benchmark has a score of both that can be averaged.")
     if any(each.n is None for each in found.tasks.values()):

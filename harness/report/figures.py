@@ -24,10 +24,11 @@ def interval(found: Average | None) -> str:
 
 def count(number: int) -> str:
     """A number of parameters in three digits or so."""
-    for size, unit in UNITS:
-        if number >= size:
-            return f"{number / size:.3g}{unit}" if number < 1000 * size else f"{number / size:.0f}{unit}"
-    return str(number)
+    if number < 1000:
+        return str(number)
+    rounded = float(f"{number:.3g}")  # which may reach the next unit
+    size, unit = next((size, unit) for size, unit in UNITS if rounded >= size)
+    return f"{rounded / size:.3g}{unit}" if rounded < 1000 * size else f"{number / size:.0f}{unit}"
 
 
 def duration(seconds: float | None) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from harness.catalog.benchmarks import benchmarks
+from harness.catalog.models import model_title
 from harness.report.board import Leaderboard
+from harness.report.in_words import data_in_words, decoding_in_words, in_words, items_in_words
 from harness.report.overlap import overlap_line
 from harness.spec.tuning import tuned
 
@@ -35,7 +34,7 @@ def foot(board: Leaderboard, others: bool) -> list[str]:
     if board.unfinished:
         lines.append(f"Unfinished runs: {board.unfinished}")
     if others:
-        lines += [f"Another board: {_short(other)}" for other in board.others]
+        lines += [f"Another board: {in_words(other)}" for other in board.others]
     return lines
 
 
@@ -44,33 +43,8 @@ def protocol(board: Leaderboard) -> str:
     weights = board.dtype if board.quantization == "none" else f"{board.dtype}, {board.quantization}"
     if board.server:
         weights = f"at {board.server}"
-    data = "nothing trained" if board.data is None else f"trained on {_data(board.data)}"
-    scoring = f"prompt {board.prompt}, {_decoding(board.decoding)}, {_items(board.limit)}"
-    return f"{board.model} ({weights}); {data}; {scoring}."
-
-
-def _data(data: Mapping[str, Any]) -> str:
-    parts = [data["train"]]
-    if data["fraction"] != 1:
-        parts.append(f"{100 * data['fraction']:g} %")
-    if data["limit"] is not None:
-        parts.append(f"at most {data['limit']} examples")
-    if data["validation"]:
-        parts.append(f"{data['validation']} for validation")
-    return ", ".join(parts)
-
-
-def _decoding(decoding: Mapping[str, Any]) -> str:
-    if decoding["sample"] is not None:
-        return "sampled (" + ", ".join(f"{key} {value:g}" for key, value in decoding["sample"].items()) + ")"
-    return "greedy" if decoding["beams"] == 1 else f"{decoding['beams']} beams"
-
-
-def _items(limit: int | None) -> str:
-    return "all items" if limit is None else f"{limit} items a task"
-
-
-def _short(setting: Mapping[str, Any]) -> str:
-    data = "nothing trained" if setting["data"] is None else _data(setting["data"])
-    model = setting["model"] + (f" at {setting['server']}" if setting["server"] else "")
-    return f"{setting['benchmark']} · {model} · {data} · {_items(setting['limit'])}"
+    data = "nothing trained" if board.data is None else f"trained on {data_in_words(board.data)}"
+    scoring = f"prompt {board.prompt}, {decoding_in_words(board.decoding)}, {items_in_words(board.limit)}"
+    known = model_title(board.model)
+    title = "" if known is None or known == board.model else f"{known}, "
+    return f"{board.model} ({title}{weights}); {data}; {scoring}."

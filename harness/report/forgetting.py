@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from harness.report.comparison import Comparison, compared
+from harness.report.estimates import falls
 from harness.report.labels import labelled_rows
 from harness.report.opponents import Opponents
-from harness.report.selection import Candidate, Selection
+from harness.report.selection import Selection
 from harness.report.versions import task_versions
 from harness.store.store import Store
 
@@ -48,24 +50,21 @@ def changes(store: Store, selection: Selection) -> tuple[Change, ...] | None:
     runs = selection.candidates
     versions = task_versions(runs)
     rows = labelled_rows(run for run in runs if versions.main(run))
-    bare = next((members for _, members in rows if _untouched(members[0])), None)
+    metrics = {score.metric for run in runs for score in versions.main(run).values()}
+    bare = next((members for _, members in rows if members[0].is_bare), None)
     if bare is None:
         return None
     found = [
         Change(label, compared(store, Opponents(label, bare[0].place.label, tuple(members), tuple(bare), runs)))
         for label, members in rows
-        if not _untouched(members[0])
+        if not members[0].is_bare
     ]
-    return _adjusted(sorted(found, key=_size))
+    return _adjusted(sorted(found, key=partial(_badness, falls=falls(metrics))))
 
 
-def _untouched(run: Candidate) -> bool:
-    return run.spec.adapter.trains == "nothing" and run.spec.adapter.loads is None
-
-
-def _size(change: Change) -> tuple[bool, float]:
+def _badness(change: Change, falls: bool) -> tuple[bool, float]:
     average = change.comparison.average
-    return (average is None, 0.0 if average is None else average.difference)
+    return (average is None, 0.0 if average is None else (-1 if falls else 1) * average.difference)
 
 
 def _adjusted(found: list[Change]) -> tuple[Change, ...]:

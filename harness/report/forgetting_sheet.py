@@ -8,22 +8,25 @@ from harness.catalog.tasks import task_title
 from harness.report.board import Leaderboard
 from harness.report.comparison import Difference
 from harness.report.comparison_table import p_value
+from harness.report.estimates import falls
 from harness.report.figures import MISSING
 from harness.report.foot import protocol, title
 from harness.report.forgetting import Change
 from harness.report.sheet import Sheet
 
-FOOT = (
-    "Differences from the bare base on the same items; below zero it answers fewer of them than before.",
-    "95 % is the average's interval, p is adjusted for all rows (Holm); docs/statistics.md.",
-)
+BELOW = "Differences from the bare base on the same items; below zero it answers fewer of them than before."
+ABOVE = "Differences from the bare base on the same items; less is better, so that above zero it is worse than before."
+INTERVAL = "95 % is the average's interval, p is adjusted for all rows (Holm); docs/statistics.md."
 ONE_SEED = "With one seed this is about these trained weights, not about the method."
 
 
 def forgetting_sheet(board: Leaderboard, found: Sequence[Change]) -> Sheet:
     """The changes of a board's rows, by task and on average, in the board's units."""
     tasks = board.tasks
-    foot = [protocol(board), *FOOT]
+    falling = [task_title(task) for task in tasks if falls({board.metrics.get(task, "")})]
+    foot = [protocol(board), ABOVE if falling and len(falling) == len(tasks) else BELOW, INTERVAL]
+    if 0 < len(falling) < len(tasks):
+        foot.append(f"In {', '.join(falling)} less is better: there above zero is worse.")
     if any(change.comparison.target == "weights" for change in found):
         foot.append(ONE_SEED)
     return Sheet(

@@ -38,9 +38,9 @@ class Groups:
     """What the comparisons of a board's rows say about their averages.
 
     letters: by row key (`Row.run_ids`); rows that share a letter can't be told apart, rows without one weren't
-    compared: they have one seed, or lack a task; detectable: the smallest true difference of two rows that one
-    comparison at 5 % finds in four of five cases, in the board's units; narrowed: by task, how many items all rows
-    share, where some answered others; matrix: every comparison.
+    compared: they have fewer than two seeds whose outcomes are recorded for every task; detectable: the smallest true
+    difference of two rows that one comparison at 5 % finds in four of five cases, in the board's units; narrowed: by
+    task, how many items all rows share, where some answered others; matrix: every comparison.
     """
 
     letters: dict[tuple[str, ...], str]
@@ -69,6 +69,11 @@ class Matrix:
     seeds: NDArray
     items: int
 
+    def is_unbeaten(self, row: Row) -> bool:
+        """Whether no other row is proved to be better. The rows are by rank, so that it would stand above."""
+        place = [each.run_ids for each in self.rows].index(row.run_ids)
+        return not (self.adjusted[:place, place] <= ALPHA).any()
+
     def pair(self, first: int, second: int) -> dict[str, Any]:
         """One comparison as plain JSON values; None where it could not be made."""
         value = float(self.difference[first, second])
@@ -87,13 +92,22 @@ class Matrix:
         }
 
 
+@dataclass(frozen=True)
+class _Entrant:
+    """A row to be compared: its runs that have every task, and their seeds (none: the run is beside every seed)."""
+
+    row: Row
+    run_ids: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
 def groups(
     rows: Sequence[Row], tasks: Sequence[str], weights: Sequence[float], evidence: Evidence, unit: float
 ) -> Groups:
     """Compares all rows that have an average, on the seeds that two have in common and the items that all share.
 
-    rows: by rank; unit: by what outcomes are multiplied to be shown. A row that trains nothing has no seeds: it stands
-    for itself beside every seed of the others.
+    rows: by rank; unit: by what outcomes are multiplied to be shown. Of a row, those seeds count that have every task.
+    The bare base has no seeds: it stands for itself beside every seed of the others.
     """
     import numpy
 
@@ -101,9 +115,10 @@ def groups(
     from harness.report.statistics.letters import letters
     from harness.report.statistics.pairs import compare_all, wins
 
-    compared = [row for row in rows if row.average is not None and (row.seeds > 1 or not row.seed_values)]
-    seeds = sorted({seed for row in compared for seed in row.seed_values})
-    aligned = _aligned(compared, tasks, seeds, evidence) if len(compared) > 1 and len(seeds) > 1 else None
+    entrants = [found for row in rows if row.average is not None and (found := _entrant(row, tasks, evidence))]
+    compared = [entrant.row for entrant in entrants]
+    seeds = sorted({seed for entrant in entrants for seed in entrant.seeds})
+    aligned = _aligned(entrants, tasks, seeds, evidence) if len(compared) > 1 and len(seeds) > 1 else None
     if aligned is None:
         return Groups({}, None, None, {}, None)
     tables, present, narrowed = aligned
@@ -135,42 +150,50 @@ def groups(
 Aligned = tuple[list["NDArray"], "NDArray", dict[str, int]]
 
 
-def _aligned(rows: Sequence[Row], tasks: Sequence[str], seeds: Sequence[int], evidence: Evidence) -> Aligned | None:
+def _entrant(row: Row, tasks: Sequence[str], evidence: Evidence) -> _Entrant | None:
+    """None where the row is one training's, or what its seeds made of the items isn't recorded."""
+    whole = [run_id for run_id in row.run_ids if all((run_id, task) in evidence.outcomes for task in tasks)]
+    if row.is_bare:
+        return _Entrant(row, tuple(whole), ()) if whole else None
+    by_run = dict(zip(row.run_ids, row.seed_values)) if row.seed_values else {}
+    seeds = tuple(by_run[run_id] for run_id in whole if run_id in by_run)
+    return _Entrant(row, tuple(whole), seeds) if len(seeds) > 1 else None
+
+
+def _aligned(
+    entrants: Sequence[_Entrant], tasks: Sequence[str], seeds: Sequence[int], evidence: Evidence
+) -> Aligned | None:
     """Each task's outcomes (rows, seeds, items) on common items, who has which seed, and where items are fewer."""
     import numpy
 
-    present = numpy.array([[not row.seed_values or seed in row.seed_values for seed in seeds] for row in rows])
+    present = numpy.array([[not each.seeds or seed in each.seeds for seed in seeds] for each in entrants])
     tables, narrowed = [], {}
     for task in tasks:
-        on_common = outcomes_on_common_items(rows, task, evidence)
+        on_common = outcomes_on_common_items([each.run_ids for each in entrants], task, evidence)
         if on_common is None:
             return None
         answers, shared = on_common
         if any(len(places) < found.shape[1] for places, found in zip(shared, answers, strict=True)):
             narrowed[task] = len(shared[0])
-        table = numpy.zeros((len(rows), len(seeds), len(shared[0])), numpy.result_type(*answers))
-        for index, (row, found, places) in enumerate(zip(rows, answers, shared, strict=True)):
-            own = [
-                row.seed_values.index(seed) if row.seed_values else 0
-                for seed, has in zip(seeds, present[index])
-                if has
-            ]
+        table = numpy.zeros((len(entrants), len(seeds), len(shared[0])), numpy.result_type(*answers))
+        for index, (each, found, places) in enumerate(zip(entrants, answers, shared, strict=True)):
+            own = [each.seeds.index(seed) if each.seeds else 0 for seed, has in zip(seeds, present[index]) if has]
             table[index, present[index]] = found[own][:, places]
         tables.append(table)
     return tables, present, narrowed
 
 
 def outcomes_on_common_items(
-    rows: Sequence[Row], task: str, evidence: Evidence
+    sides: Sequence[Sequence[str]], task: str, evidence: Evidence
 ) -> tuple[list[NDArray], list[Sequence[int]]] | None:
-    """Each row's outcomes of a task (seeds, items), and where in them those items stand that all rows have.
+    """Each side's outcomes of a task (runs, items), and where in them those items stand that all sides have.
 
-    None where a row's outcomes aren't recorded, or the rows have no item in common.
+    sides: the run ids of each. None where outcomes aren't recorded, or the sides have no item in common.
     """
-    answers = [evidence.answers(task, row.run_ids) for row in rows]
+    answers = [evidence.answers(task, run_ids) for run_ids in sides]
     if any(found is None for found in answers):
         return None
-    keys = [evidence.items(task, row.run_ids[0]) for row in rows]
+    keys = [evidence.items(task, run_ids[0]) for run_ids in sides]
     shared = common([list(zip(each.doc_ids, each.hashes, strict=True)) for each in keys], {k.digest for k in keys})
     return (answers, shared) if len(shared[0]) else None
 

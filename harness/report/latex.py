@@ -28,13 +28,12 @@ ESCAPES = {
     "·": r"$\cdot$",
     "–": "--",
 }
-BEST = "a"
 
 
 def latex(board: Leaderboard) -> str:
     """One table. Needs the package booktabs.
 
-    Bold: averages of the rows that nothing is proved to be better than (letter a). Letters stand as superscripts.
+    Bold: averages of the compared rows that no other is proved to be better than. Letters stand as superscripts.
     """
     heads = ["Method", r"Params (\%)", *(_escaped(task_title(task)) for task in board.tasks), "Avg."]
     lines = [
@@ -58,17 +57,16 @@ def _cells(board: Leaderboard, row: Row) -> Sequence[str]:
     label = row.marked
     share = MISSING if row.trainable_percent is None else f"{row.trainable_percent:.2g}"
     scores = [f"{row.scores[task].value:.1f}" if task in row.scores else MISSING for task in board.tasks]
-    return [*map(_escaped, (label, share, *scores)), _average(row)]
+    return [*map(_escaped, (label, share, *scores)), _average(board, row)]
 
 
-def _average(row: Row) -> str:
+def _average(board: Leaderboard, row: Row) -> str:
     if row.average is None:
         return _escaped(MISSING)
     value = f"{row.average.value:.1f}"
     if row.group is None:
         return value
-    letters = row.group.split(",") if "," in row.group else row.group
-    shown = rf"\textbf{{{value}}}" if BEST in letters else value
+    shown = rf"\textbf{{{value}}}" if board.matrix is not None and board.matrix.is_unbeaten(row) else value
     return rf"{shown}\textsuperscript{{{row.group}}}"
 
 

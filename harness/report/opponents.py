@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import NotFoundError, nearest
@@ -56,27 +56,33 @@ class Opponents:
         """Whether an average over the tasks means anything."""
         return len(self.latest.suites) == 1
 
-    def paired(self) -> tuple[list[str], list[str]]:
+    @property
+    def about_weights(self) -> tuple[str, ...]:
+        """The sides that are an adapter which was loaded: one training's weights, whatever the other side is."""
+        sides = ((self.a, self.first), (self.b, self.second))
+        return tuple(name for name, runs in sides if runs[0].spec.adapter.loads is not None)
+
+    def paired(self) -> list[tuple[str, str]]:
         """The run ids of both sides in pairs: those of the seeds that both have.
 
-        A side that trains nothing has no seed and meets every run of the other; one run meets one run whatever their
-        seeds are. Raises NotFoundError where there is no pair.
+        A side without seeds (the bare base, an adapter that was loaded) meets every run of the other; one run meets
+        one run whatever their seeds are. Raises NotFoundError where there is no pair.
         """
         first, second = ({run.run.seed: run.run.run_id for run in side} for side in (self.first, self.second))
         if len(first) == len(second) == 1:
-            return list(first.values()), list(second.values())
+            return list(zip(first.values(), second.values(), strict=True))
         if set(first) == {None}:
-            return [first[None]] * len(second), [second[seed] for seed in _sorted(second)]
+            return [(first[None], second[seed]) for seed in _sorted(second)]
         if set(second) == {None}:
-            return [first[seed] for seed in _sorted(first)], [second[None]] * len(first)
+            return [(first[seed], second[None]) for seed in _sorted(first)]
         seeds = _sorted(first.keys() & second.keys())
         if not seeds:
             raise NotFoundError(f"{self.a} and {self.b} have no seed in common")
-        return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+        return [(first[seed], second[seed]) for seed in seeds]
 
 
-def _sorted(seeds: object) -> list[int]:
-    return sorted(seed for seed in seeds if seed is not None)  # type: ignore[attr-defined]
+def _sorted(seeds: Iterable[int | None]) -> list[int]:
+    return sorted(seed for seed in seeds if seed is not None)
 
 
 def opponents(

@@ -115,7 +115,7 @@ def _notes(rows: Sequence[Row], latest: Candidate, metrics: dict[str, str], outd
 
 
 def _seed_note(rows: Sequence[Row]) -> str:
-    trained = [row for row in rows if row.seed_values]
+    trained = [row for row in rows if not row.is_bare]
     if any(row.seeds > 1 for row in trained):
         spread = "Ranked by average; ± joins the noise of the items and of the seeds."
         alike = len({row.seed_values for row in trained}) == 1

@@ -18,8 +18,8 @@ UNBOUNDED = 100_000
 """A width that no table reaches."""
 
 
-def render(leaderboards: Sequence[Leaderboard], format: str, width: int | None = None) -> str:
-    """The boards in one of FORMATS, ending in a line feed.
+def render(leaderboards: Leaderboard | Sequence[Leaderboard], format: str, width: int | None = None) -> str:
+    """One board, or several, in one of FORMATS, ending in a line feed.
 
     Table, markdown and LaTeX show every board, CSV and JSON the first one. A table is at most `width` columns wide: by
     default the terminal's, or UNBOUNDED where standard output is none, so that nothing is cut. Raises NotFoundError
@@ -27,9 +27,10 @@ def render(leaderboards: Sequence[Leaderboard], format: str, width: int | None =
     """
     if format not in FORMATS:
         raise NotFoundError(f"unknown format {format!r}, {nearest(format, FORMATS)}")
-    if not leaderboards:
+    boards = [leaderboards] if isinstance(leaderboards, Leaderboard) else leaderboards
+    if not boards:
         raise NotFoundError("there are no results to report yet; harness run EXPERIMENT makes some")
-    return FORMATS[format](leaderboards, width or _terminal_width())
+    return FORMATS[format](boards, width or _terminal_width())
 
 
 def _terminal_width() -> int:

@@ -39,7 +39,8 @@ class Row:
     by seed; train_seconds, tokens: means over the seeds; peak_memory_bytes: their maximum; adapter_bytes: the saved
     weights' size; extracted: percent of a task's items in whose output an answer was found; departures: where
     hyper-parameters differ from the experiment's recipe; tuned: what was `chosen` on validation examples, `by` what,
-    with which `seeds`, among how many `points`, how many of them `failed`, and its `value`.
+    with which `seeds`, among how many `points`, how many of them `failed`, and its `value`; is_bare: it is the base
+    model as it is, the same weights beside every seed of the others.
     """
 
     rank: int | None
@@ -61,6 +62,7 @@ class Row:
     extracted: dict[str, float]
     departures: tuple[str, ...]
     tuned: dict[str, Any] | None = None
+    is_bare: bool = False
 
     @property
     def marked(self) -> str:
@@ -70,7 +72,8 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain JSON values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        plain = {key: value for key, value in asdict(self).items() if key != "is_bare"}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
 
 def make_rows(
@@ -139,6 +142,7 @@ def _row(
         extracted=_extracted(tasks, runs, versions),
         departures=runs[0].place.departures,
         tuned=_tuned(runs[0].place),
+        is_bare=runs[0].is_bare,
         **_costs(runs),
     )
 

@@ -62,6 +62,11 @@ class Candidate:
     overlap: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
+    def is_bare(self) -> bool:
+        """Whether it is the base model as it is: the same weights beside every seed of the others."""
+        return self.spec.adapter.trains == "nothing" and self.spec.adapter.loads is None
+
+    @property
     def suites(self) -> tuple[str, ...]:
         """The suites of its tasks, each once; what was not recorded is read off the task's name."""
         found = (self.place.suites.get(task) or suite_of(task) for task in self.place.tasks)

@@ -68,7 +68,7 @@ def _tables(rows: Sequence[Row], tasks: Sequence[str], evidence: Evidence) -> li
 
     tables = []
     for task in tasks:
-        on_common = outcomes_on_common_items(rows, task, evidence)
+        on_common = outcomes_on_common_items([row.run_ids for row in rows], task, evidence)
         if on_common is None:
             return None
         tables.append(numpy.stack([found[:, places] for found, places in zip(*on_common, strict=True)]))

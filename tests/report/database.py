@@ -12,6 +12,7 @@ from harness.spec.run import (
     AdapterRef,
     ApiRef,
     DataRef,
+    LoadedRef,
     ModelRef,
     PromptRef,
     RunSpec,
@@ -63,17 +64,21 @@ def asked(
     departures: tuple[str, ...] = (),
     **params: Any,
 ) -> Asked:
-    """A run; `none` trains nothing."""
-    trains = "nothing" if method == "none" else "adapter"
+    """A run; `none` trains nothing, and `trained` loads an adapter, which is one training's."""
+    untrained = method in ("none", "trained")
+    trains = "nothing" if untrained else "adapter"
+    loads = LoadedRef(path="theirs", content="sha256:theirs") if method == "trained" else None
     source = SourceRef(kind="catalog", location=data, name=data, content=f"sha256:{data}")
     spec = RunSpec(
         model=ModelRef(name=model, content=f"sha256:{model}", dtype="float32", api=_api(server)),
-        adapter=AdapterRef(method=method, trains=trains, config_class=method, config=params, params=params),
-        data=None if method == "none" else DataRef(name=data, sources=(source,), fraction=fraction),
-        train=None if method == "none" else TrainSettings(epochs=1.0, learning_rate=learning_rate),
+        adapter=AdapterRef(
+            method=method, trains=trains, config_class=method, config=params, params=params, loads=loads
+        ),
+        data=None if untrained else DataRef(name=data, sources=(source,), fraction=fraction),
+        train=None if untrained else TrainSettings(epochs=1.0, learning_rate=learning_rate),
         prompt=PromptRef(name="plain", train="{question} {answer}", score="{question}"),
         score=ScoreSettings(limit=limit),
-        seed=None if method == "none" else seed,
+        seed=None if untrained else seed,
     )
     return Asked(identified(spec), label or method, departures)
 

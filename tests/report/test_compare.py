@@ -71,6 +71,41 @@ def test_several_seeds_speak_of_the_methods_and_the_average_is_over_all_tasks(da
     assert (flipped["difference"], flipped["wins"]) == (pytest.approx(-average["difference"]), average["losses"])
 
 
+def test_a_seed_that_lacks_a_task_counts_where_both_have_it(database: Database) -> None:
+    runs = filled(database, range(2))
+    lora, dora = asked("lora", seed=2), asked("dora", seed=2)
+    database.register(lora, dora)
+    found = {"lora": {TASKS[0]: answers(50, 0.4)[TASKS[0]]}, "dora": answers(51, 0.7)}
+    database.answer(lora, found["lora"])
+    database.answer(dora, found["dora"])
+    document = json.loads(invoked(database, "dora", "lora", "--json").stdout)
+
+    def mean(method: str, task: str, seeds: range) -> float:
+        known = {seed: runs[(method, seed)][1][task] for seed in range(2)} | {2: found[method].get(task, [])}
+        return 100 * float(np.mean([known[seed] for seed in seeds]))
+
+    first, second = document["tasks"]
+    assert (first["seeds"], second["seeds"], document["average"]["seeds"], document["seeds"]) == (3, 2, 2, 3)
+    assert first["a"] == pytest.approx(mean("dora", TASKS[0], range(3)))
+    assert second["b"] == pytest.approx(mean("lora", TASKS[1], range(2)))
+    of_average = [mean("dora", task, range(2)) - mean("lora", task, range(2)) for task in TASKS]
+    assert document["average"]["difference"] == pytest.approx(float(np.mean(of_average)))
+    assert "On fewer seeds, which have it: Four-way choice 2, Average 2." in invoked(database, "dora", "lora").stdout
+
+
+def test_an_adapter_that_was_loaded_is_compared_as_the_weights_that_it_is(database: Database) -> None:
+    filled(database, range(3))
+    loaded = asked("trained", label="theirs")
+    database.register(loaded, experiment="second")
+    database.answer(loaded, answers(60, 0.5))
+    document = json.loads(invoked(database, "theirs", "lora", "--json").stdout)
+
+    assert (document["target"], document["seeds"]) == ("weights", 3)
+    assert (
+        "theirs: one training's weights; this is not about their method." in invoked(database, "theirs", "lora").stdout
+    )
+
+
 def test_two_runs_are_named_by_the_first_digits_of_their_ids(database: Database) -> None:
     runs = filled(database, range(2))
     first, second = runs[("lora", 0)][0].spec.run_id, runs[("lora", 1)][0].spec.run_id

@@ -77,6 +77,29 @@ def test_with_one_seed_a_single_task_is_mcnemars_test_and_p_is_adjusted_for_all_
     assert "about these trained weights" in invoked(database).stdout
 
 
+def test_where_less_is_better_the_worst_is_what_rose_most(database: Database) -> None:
+    perplexities = {"none": 20.0, "lora": 60.0, "denselora": 5.0}
+    runs = {method: asked(method) for method in perplexities}
+    database.register(*runs.values())
+    for method, run in runs.items():
+        spread = np.random.default_rng(3).uniform(-1, 1, 50)
+        answers = {task: [perplexities[method] + float(x) for x in spread] for task in TASKS}
+        database.answer(run, answers, metric="perplexity")
+
+    found = json.loads(invoked(database, "--format", "json").stdout)
+    assert [row["label"] for row in found["rows"]] == ["lora", "denselora"]
+    assert "above zero it is worse than before" in invoked(database).stdout
+
+
+def test_where_some_tasks_are_measured_so_the_foot_names_them(database: Database) -> None:
+    runs = [asked("none"), asked("lora")]
+    database.register(*runs)
+    for run in runs:
+        database.answer(run, {TASKS[0]: [1, 0, 1]})
+        database.answer(run, {TASKS[1]: [2.0, 3.0]}, metric="perplexity")
+    assert "In Four-way choice less is better: there above zero is worse." in invoked(database).stdout
+
+
 def test_without_the_bare_base_nothing_can_be_said(database: Database) -> None:
     run = asked()
     database.register(run)

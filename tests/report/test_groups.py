@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,32 @@ def test_one_seed_gets_no_letter_and_the_board_says_why(database: Database, stor
     assert (raw.ci_low, raw.ci_high) == (pytest.approx(100 * low), pytest.approx(100 * high))
 
 
+def test_a_seed_that_lacks_a_task_takes_no_letters_from_the_board(database: Database, store: Store) -> None:
+    runs = raced(database, {"lora": 0.5, "dora": 0.8}, seeds=range(2))
+    third = asked("lora", seed=2)
+    database.register(third, experiment="second")
+    database.answer(third, {TASKS[0]: outcomes(0.9, 7)[TASKS[0]]})
+    board = leaderboard(store)
+
+    assert {row.label: row.group for row in board.rows} == {"dora": "a", "lora": "b"}
+    assert board.matrix is not None
+    of_two = np.mean([answers[task] for run, answers in runs if run.label == "lora" for task in TASKS])
+    of_dora = np.mean([answers[task] for run, answers in runs if run.label == "dora" for task in TASKS])
+    assert board.matrix.difference[0, 1] == pytest.approx(100 * (of_dora - of_two))
+    assert board.matrix.seeds[0, 1] == 2
+
+
+def test_an_adapter_that_was_loaded_is_one_training_and_gets_no_letter(database: Database, store: Store) -> None:
+    raced(database, {"lora": 0.5, "dora": 0.7})
+    loaded = asked("trained", label="theirs")
+    database.register(loaded, experiment="second")
+    database.answer(loaded, outcomes(0.9, 7))
+    board = leaderboard(store)
+
+    assert {row.label: row.group for row in board.rows} == {"theirs": None, "dora": "a", "lora": "b"}
+    assert any("Rows without a letter have one seed" in note for note in board.notes)
+
+
 def test_rows_that_answered_other_items_are_compared_on_the_common_ones(database: Database, store: Store) -> None:
     runs = [asked(method, seed=seed) for method, seed in itertools.product(("lora", "dora"), range(2))]
     database.register(*runs, tasks=TASKS[:1])
@@ -145,7 +172,7 @@ def test_without_outcomes_there_are_no_letters_and_the_board_says_so(database: D
 
     assert [row.group for row in board.rows] == [None, None]
     assert board.matrix is None
-    assert any(note.startswith("No groups: the outcomes of the single items are not recorded") for note in board.notes)
+    assert any(note.startswith("No groups: there are no two rows with recorded outcomes") for note in board.notes)
 
 
 def test_a_metric_that_is_no_mean_of_its_outcomes_is_not_compared(database: Database, store: Store) -> None:
@@ -159,7 +186,7 @@ def test_a_metric_that_is_no_mean_of_its_outcomes_is_not_compared(database: Data
         database.complete(run, {TASKS[0]: (0.9, 0.01)})
     board = leaderboard(store)
 
-    assert board.matrix is None
+    assert {row.label: row.group for row in board.rows} == {"vera": None, "lora": "a", "dora": "a"}
     assert all(row.average is not None for row in board.rows)
 
 
@@ -189,6 +216,22 @@ def test_latex_is_a_booktabs_table_with_the_best_group_in_bold(database: Databas
     assert rows["vera"].endswith(r"\textsuperscript{b} \\")
     assert text.count("{") == text.count("}")
     assert {line.count(" & ") for name, line in rows.items() if "co" not in line} == {4}
+
+
+def test_latex_is_bold_where_no_row_is_proved_better_not_where_a_letter_says_so(
+    database: Database, store: Store
+) -> None:
+    raced(database, {"lora": 0.6, "dora": 0.6, "vera": 0.6, "red": 0.6})
+    board = leaderboard(store)
+    assert board.matrix is not None
+    adjusted = np.full((4, 4), 0.9)
+    for worse, better in ((2, 1), (3, 2)):
+        adjusted[worse, better] = adjusted[better, worse] = 0.01
+    rows = tuple(replace(row, group=group) for row, group in zip(board.rows, ("ab", "a", "b", "a"), strict=True))
+    text = render(replace(board, rows=rows, matrix=replace(board.matrix, rows=rows, adjusted=adjusted)), "latex")
+
+    bold = [line.split(" & ")[0] for line in text.splitlines() if r"\textbf" in line]
+    assert bold == [row.label for row in rows[:2]]
 
 
 def test_latex_makes_nothing_bold_where_nothing_is_claimed(database: Database, store: Store) -> None:
