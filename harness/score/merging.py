@@ -30,11 +30,15 @@ class Merge:
     def __init__(self, model: PeftModel) -> None:
         self._model = model
         self._layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
-        weights = {id(weight): weight for layer in self._layers for weight in layer.get_base_layer().parameters()}
+        self._bases = [layer.get_base_layer() for layer in self._layers]
+        weights = {id(weight): weight for base in self._bases for weight in base.parameters()}
         self._own = [(weight, weight.data) for weight in weights.values()]
 
     def begin(self) -> bool:
-        """Merges. False, with the model as it was, where the method refuses, memory is short, or answers differ."""
+        """Merges. False, with the model as it was, where that can't be done for a while.
+
+        The method refuses, or puts its own layers in the place of the base's; memory is short; or answers differ.
+        """
         before = _logits(self._model)
         try:
             for weight, own in self._own:
@@ -45,7 +49,9 @@ class Merge:
             if isinstance(error, REFUSALS) or is_out_of_memory(error):
                 return False
             raise
-        if all(layer.merged for layer in self._layers) and _agree(_logits(self._model), before):
+        if any(layer.get_base_layer() is not base for layer, base in zip(self._layers, self._bases, strict=True)):
+            self._model.unmerge_adapter()  # LayerNorm tuning's: the trained layer stands where the base's stood
+        elif all(layer.merged for layer in self._layers) and _agree(_logits(self._model), before):
             return True
         self.end()
         return False

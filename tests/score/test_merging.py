@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from peft import IA3Config, LNTuningConfig, LoraConfig, PromptTuningConfig, get_peft_model
 
 from harness.score.merging import Merge, may_merge
 from harness.score.reuse import reuses_cache
@@ -131,6 +131,22 @@ def test_an_adapter_that_refuses_is_scored_as_it_is(make_model, make_run, scored
         (result,) = scored(make_run(), model, "mine")
     assert result.provenance["merged"] is False
     assert weights_fingerprint(model) == before
+
+
+def test_a_method_that_puts_its_own_layers_in_the_base_s_place_is_scored_as_it_is(
+    make_model, make_run, scored, tokenizer
+):
+    """LayerNorm tuning, whose merge exchanges the trained norm and the base's."""
+    model = trained(make_model(0), LNTuningConfig(task_type="CAUSAL_LM"))
+    before = weights_fingerprint(model)
+    with Guard(model, tokenizer).merged(Merge(model)) as merged:
+        assert not merged
+        (result,) = scored(make_run(), model, "mine")
+    assert result.provenance["merged"] is False
+    assert weights_fingerprint(model) == before
+    base = model.get_base_model()
+    detach(base, model)
+    assert weights_fingerprint(base) == weights_fingerprint(make_model(0))
 
 
 def test_where_memory_is_short_nothing_is_merged_and_another_error_is_told(adapted, tokenizer, monkeypatch):
