@@ -68,6 +68,11 @@ class RunPaths:
         return self.root / "work" / self.train_id
 
     @property
+    def lock(self) -> Path:
+        """Held by the worker that trains or loads these weights, whichever of their runs it does."""
+        return self.root / "work" / f"{self.train_id}.lock"
+
+    @property
     def log(self) -> Path:
         """What the libraries print while the run is trained and scored."""
         return self.root / "logs" / f"{self.run_id}.log"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
 from harness.catalog.content import Content
+from harness.catalog.held_file import held
 from harness.catalog.transfer import Listener, transfer
 from harness.errors import PrerequisiteError
 
@@ -35,7 +34,7 @@ def download(
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _held(part) as file:
+        with held(part) as file:
             if not target.exists():
                 _complete(url, target, content, file, listen, pause)
     except PrerequisiteError as error:
@@ -66,27 +65,3 @@ def _complete(
         if not content.known:
             part.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[FileIO]:
-    """The file, open for appending, while no other process has it."""
-    while True:
-        with open(path, "ab", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_still(path, file):
-                continue
-            try:
-                yield file
-            finally:
-                if _is_still(path, file) and not path.stat().st_size:
-                    path.unlink()
-            return
-
-
-def _is_still(path: Path, file: FileIO) -> bool:
-    """Whether the path names this open file, not one that took its place."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
-from harness.errors import PrerequisiteError
+from harness.catalog.held_file import held
+from harness.errors import PrerequisiteError, RunError
 from harness.pipeline.plan import adapter_kept
 from harness.spec.run import LoadedRef
 from harness.store.records import TrainResult
@@ -19,19 +22,41 @@ if TYPE_CHECKING:
 
     Ready = tuple[PreTrainedModel | PeftModel, Guard]
 
+MENDED = "remove that folder, and the same command trains it again"
+
 
 def make_ready(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Ready:
     """The model to score, proved to be the right one, and the guard that holds it so until the last score.
 
-    What was trained is recorded once it is proved. Raises RunError("internal") where it is not what it should be, and
+    What was trained is recorded once it is proved. One worker at a time has the same weights in hand. Raises
+    RunError("internal") where the model is not what it should be, PrerequisiteError where what was kept is not, and
     what training and loading raise.
     """
     if work.run.adapter.loads is not None:
         return _existing(work, work.run.adapter.loads, base, tokenizer)
     if work.run.adapter.trains == "nothing":
         return _bare(work, base, tokenizer)
-    state = work.store.states([work.run.run_id])[work.run.run_id]
-    return (_kept if adapter_kept(work.run, state.trained) else _trained)(work, base, tokenizer)
+    with _sole(work):
+        state = work.store.states([work.run.run_id])[work.run.run_id]
+        return (_kept if adapter_kept(work.run, state.trained) else _trained)(work, base, tokenizer)
+
+
+@contextmanager
+def _sole(work: Work) -> Iterator[None]:
+    """Within: no other worker has these weights in hand, or their checkpoints.
+
+    Runs that differ in their scoring share a training, and so do two databases with one home. Raises Stopped where
+    the run is to end while another worker is at it.
+    """
+    from harness.train.training import Stopped
+
+    def wait() -> None:
+        if work.ends():
+            raise Stopped("stopped while another run trains the same weights")
+
+    work.paths.lock.parent.mkdir(parents=True, exist_ok=True)
+    with held(work.paths.lock, wait):
+        yield
 
 
 def _bare(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Ready:
@@ -63,12 +88,14 @@ def _kept(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
     run = work.run
     rmtree(work.paths.checkpoints, ignore_errors=True)  # of a worker that died once the training was recorded
+    saved = work.store.trainings([run.train_id])[run.train_id].provenance.get("saved")
     try:
         model = load_adapter(base, work.paths.adapter, run.adapter)
-    except (SafetensorError, OSError) as error:
-        mended = "remove that folder, and the same command trains it again"
-        raise PrerequisiteError(f"{work.paths.adapter} can't be read ({error}); {mended}") from error
-    prove_same(model, work.store.trainings([run.train_id])[run.train_id].provenance.get("saved"))
+        prove_same(model, saved)
+    except (SafetensorError, OSError, ValueError) as error:  # a folder without weights is taken for a hub id
+        raise PrerequisiteError(f"{work.paths.adapter} can't be read ({_first_line(error)}); {MENDED}") from error
+    except RunError as error:
+        raise PrerequisiteError(f"{work.paths.adapter}: {error}; {MENDED}") from error
     guard = Guard(model, tokenizer)
     guard.prove()
     return model, guard
@@ -97,3 +124,7 @@ def _trained(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     work.record_training(result)
     rmtree(work.paths.checkpoints, ignore_errors=True)
     return model, guard
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
+from functools import cache
+from pathlib import Path
+from uuid import getnode
 
 import psutil
 
@@ -17,9 +21,9 @@ CLOCK_SECONDS = 2.0
 
 
 def worker_name(pid: int | None = None) -> str:
-    """A name that no other process on any host shares: host, process id, the process's start."""
+    """A name that no other process on any host shares: host, process id, the process's start, whose ids these are."""
     process = psutil.Process(pid or os.getpid())
-    return f"{socket.gethostname()}:{process.pid}:{int(process.create_time())}"
+    return f"{socket.gethostname()}:{process.pid}:{int(process.create_time())}:{_process_space()}"
 
 
 def is_gone(state: RunState) -> bool:
@@ -33,9 +37,23 @@ def is_gone(state: RunState) -> bool:
     return state.beat_seconds_ago is not None and state.beat_seconds_ago > LEASE_SECONDS
 
 
+@cache
+def _process_space() -> str:
+    """Within what process ids are unique: the boot of a machine and, on Linux, the container's namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return hashlib.sha256(f"{boot} {os.stat('/proc/self/ns/pid').st_ino}".encode()).hexdigest()[:8]
+    except OSError:
+        return f"{getnode():x}"
+
+
 def _lives(rest: str) -> bool | None:
-    """None where a process has the number but another start: a later one, or a clock that was set since."""
-    pid, _, started = rest.partition(":")
+    """None where that can't be known: of another container or machine that is called as this one, and where a process
+    has the number but another start: a later one, or a clock that was set since.
+    """
+    pid, started, *space = rest.split(":")
+    if space and space[0] != _process_space():
+        return None
     try:
         process = psutil.Process(int(pid))
         if process.status() == psutil.STATUS_ZOMBIE:

@@ -82,10 +82,10 @@ class Loop:
             self._collect()
 
     def _next(self) -> RunSpec | None:
-        """The first run whose adapter nobody trains just now, else the first; None while all have to pause."""
-        training = {run.train_id for run, _ in self._jobs}
+        """The first run whose weights nobody has in hand just now; None while all have to pause."""
+        in_hand = {run.train_id for run, _ in self._jobs if run.adapter.trains != "nothing"}
         due = [run for run in self._waiting if self._retries.is_due(run.run_id)]
-        return next((run for run in due if run.train_id not in training), due[0] if due else None)
+        return next((run for run in due if run.train_id not in in_hand), None)
 
     def _collect(self) -> None:
         """Takes what has ended out of hand."""

@@ -45,7 +45,6 @@ def sft_config(
         "eval_steps": settings.eval_steps,
         "save_strategy": "steps" if keeps_best else "no",
         "save_steps": settings.eval_steps,
-        "save_total_limit": 2,
         "load_best_model_at_end": keeps_best,
         "metric_for_best_model": "eval_loss",
         "greater_is_better": False,

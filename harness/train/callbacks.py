@@ -1,14 +1,11 @@
-"""What a training does beside training: it measures, reports, stops softly and marks its checkpoints."""
+"""What a training does beside training: it measures, reports and stops softly."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,12 +16,6 @@ from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from harness.errors import RunError
-
-COMPLETE = "COMPLETE"
-"""The file that says that a checkpoint is whole. It is written last and lists what must be there."""
-
-BLOCK = 2**20
-"""Bytes that are read at once."""
 
 LAST_LOSSES = 3
 """So many of the losses before it a divergence is told with."""
@@ -152,61 +143,3 @@ class StopCallback(TrainerCallback):
             self.stopped = True
             control.should_training_stop = True
             control.should_save = self.saves
-
-
-class CheckpointCallback(TrainerCallback):
-    """Asks for a checkpoint every `every` steps (0: never) and marks each that is whole."""
-
-    def __init__(self, every: int, train_id: str, meter: Meter) -> None:
-        self.every, self.train_id, self.meter = every, train_id, meter
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.every and state.global_step % self.every == 0 and state.global_step < state.max_steps:
-            control.should_save = True
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        spent = {"seconds": self.meter.seconds, "tokens": self.meter.tokens, "peak": self.meter.peak_memory_bytes}
-        mark = {"train_id": self.train_id, "steps": state.max_steps, "files": _digests(folder), **spent}
-        draft = folder / f".{COMPLETE}"
-        draft.write_text(json.dumps(mark), encoding="utf-8")
-        draft.replace(folder / COMPLETE)
-
-
-def last_complete(folder: Path, train_id: str, steps: int) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint of this training that is whole, with its mark; None where there is none.
-
-    A checkpoint that lacks a file or holds a shortened or changed one is not whole: the trainer would resume from it
-    without a word and end elsewhere.
-    """
-    marks = sorted(folder.glob(f"checkpoint-*/{COMPLETE}"), key=lambda mark: int(mark.parent.name.split("-")[1]))
-    for path in reversed(marks):
-        mark = _read(path)
-        same = (mark.get("train_id"), mark.get("steps")) == (train_id, steps)
-        if same and mark["files"].items() <= _digests(path.parent).items():
-            return path.parent, mark
-    return None
-
-
-def _read(mark: Path) -> dict[str, Any]:
-    """A mark; an empty one where it was torn itself."""
-    try:
-        return json.loads(mark.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of each file: a disk that failed or lost its power may leave the right number of wrong bytes."""
-    files = [file for file in folder.iterdir() if file.is_file() and not file.name.endswith(COMPLETE)]
-    return {file.name: _digest(file) for file in files}
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as content:
-        while block := content.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

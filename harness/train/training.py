@@ -19,15 +19,14 @@ from harness.store.records import TrainResult
 from harness.train.adapter import attach, counted, detach, in_steps, unpatch
 from harness.train.arguments import sft_config
 from harness.train.callbacks import (
-    CheckpointCallback,
     DivergenceCallback,
     Emit,
     Meter,
     MeterCallback,
     ProgressCallback,
     StopCallback,
-    last_complete,
 )
+from harness.train.checkpoints import CheckpointCallback, checkpoint, is_whole, last_complete
 from harness.train.fingerprint import fingerprints
 from harness.train.increments.measure import increments, trained
 from harness.train.job import Job
@@ -92,7 +91,7 @@ def train(
 def _fit(
     job: Job, base: PreTrainedModel, emit: Emit, should_stop: Callable[[], bool], before_saving: Callable[[], object]
 ) -> TrainResult:
-    checkpoint, meter = _resume_point(job, base.device)
+    resumed, meter = _resume_point(job, base.device)
     stop = StopCallback(should_stop, saves=job.resumable)
     trainer = _make_trainer(job, [*_callbacks(job, meter, emit), stop])
     start = _trained_weights(job.model)
@@ -100,7 +99,7 @@ def _fit(
     watch = meter.watch(job.model)
     try:
         with whole_checkpoints(job.model), _batches_of(trainer.args.per_device_train_batch_size):
-            trainer.train(resume_from_checkpoint=checkpoint)
+            trainer.train(resume_from_checkpoint=resumed)
     finally:
         watch.remove()
         _let_go(trainer, job.model)
@@ -108,22 +107,23 @@ def _fit(
         raise Stopped(f"stopped at step {trainer.state.global_step} of {job.steps}")
     unpatch(base)
     job.model.eval()
+    _prove_best(job, trainer.state.best_global_step)
     _prove_trained(job.model, start)
     before_saving()
     saved = _save(job)
-    done = outcome(job, trainer, meter, start, saved, checkpoint)
+    done = outcome(job, trainer, meter, start, saved, resumed)
     return replace(done, increments=increments(before, trained(job.model, before))) if before else done
 
 
 def _resume_point(job: Job, device: torch.device) -> tuple[str | None, Meter]:
     """The checkpoint to resume from, and what was spent up to it; leftovers that are none are removed."""
     folder = job.paths.checkpoints
-    found = last_complete(folder, job.run.train_id, job.steps) if job.resumable else None
+    found = last_complete(folder, job.run.train_id, job.steps, job.keeps_best) if job.resumable else None
     if found is None:
         shutil.rmtree(folder, ignore_errors=True)
         return None, Meter(device)
-    checkpoint, mark = found
-    return str(checkpoint), Meter(device, mark["seconds"], mark["tokens"], mark["peak"])
+    path, mark = found
+    return str(path), Meter(device, mark["seconds"], mark["tokens"], mark["peak"])
 
 
 def _callbacks(job: Job, meter: Meter, emit: Emit) -> list[TrainerCallback]:
@@ -191,6 +191,13 @@ def _let_go(trainer: Trainer, model: PreTrainedModel | PeftModel) -> None:
 def _trained_weights(model: PreTrainedModel | PeftModel) -> dict[str, str]:
     """The fingerprints of what is trained, by name."""
     return fingerprints((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def _prove_best(job: Job, step: int | None) -> None:
+    """Raises RunError where the best checkpoint isn't there as it was written: the trainer only warns of that."""
+    if job.keeps_best and step and not is_whole(checkpoint(job.paths.checkpoints, step), job.run.train_id, job.steps):
+        message = f"the best checkpoint (step {step}) was lost or changed before it could be loaded; train again"
+        raise RunError("internal", message)
 
 
 def _prove_trained(model: PreTrainedModel | PeftModel, start: dict[str, str]) -> None:

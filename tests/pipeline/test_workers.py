@@ -18,10 +18,11 @@ def running(worker: str | None, beat: float | None = 1.0) -> RunState:
 
 
 def test_a_worker_is_named_by_host_process_and_start() -> None:
-    host, pid, started = worker_name().split(":")
+    host, pid, started, space = worker_name().split(":")
 
     assert (host, pid) == (socket.gethostname(), str(os.getpid()))
     assert int(started) > 1_500_000_000
+    assert space == worker_name(os.getppid()).split(":")[3]
     assert worker_name(os.getppid()) != worker_name()
 
 
@@ -46,21 +47,26 @@ def test_a_worker_of_this_host_that_was_killed_is_gone_before_its_parent_notices
 
 @pytest.mark.parametrize("seconds", [-1, 1])
 def test_a_start_reckoned_a_second_off_is_the_same_process(seconds: int) -> None:
-    host, pid, started = worker_name().split(":")
+    host, pid, started, space = worker_name().split(":")
 
-    assert not is_gone(running(f"{host}:{pid}:{int(started) + seconds}", LEASE_SECONDS * 100))
+    assert not is_gone(running(f"{host}:{pid}:{int(started) + seconds}:{space}", LEASE_SECONDS * 100))
 
 
 @pytest.mark.parametrize(("beat", "gone"), [(1.0, False), (LEASE_SECONDS + 1, True)])
 def test_a_process_of_another_start_counts_as_the_worker_until_the_lease_ends(beat: float, gone: bool) -> None:
-    host, pid, _ = worker_name().split(":")
+    host, pid, _, space = worker_name().split(":")
 
-    assert is_gone(running(f"{host}:{pid}:1", beat)) is gone
+    assert is_gone(running(f"{host}:{pid}:1:{space}", beat)) is gone
 
 
 @pytest.mark.parametrize(("beat", "gone"), [(0.0, False), (LEASE_SECONDS + 1, True), (None, False)])
 def test_a_worker_of_another_host_is_gone_after_the_lease(beat: float | None, gone: bool) -> None:
     assert is_gone(running("elsewhere.example:1:1", beat)) is gone
+
+
+@pytest.mark.parametrize(("beat", "gone"), [(1.0, False), (LEASE_SECONDS + 1, True)])
+def test_a_worker_of_another_container_with_this_host_s_name_is_gone_after_the_lease(beat: float, gone: bool) -> None:
+    assert is_gone(running(f"{socket.gethostname()}:999999:1:0badc0de", beat)) is gone
 
 
 def test_a_running_run_without_a_worker_has_none() -> None:

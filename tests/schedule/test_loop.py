@@ -89,6 +89,13 @@ def test_of_runs_that_share_an_adapter_one_trains_while_others_wait_for_it() -> 
     assert executor.begun == ["a", "c", "b"]
 
 
+def test_runs_that_share_an_adapter_are_never_in_hand_together() -> None:
+    executor = Scripted(2)
+    results, _ = done(executor, [run_of("a", "x"), run_of("b", "x")])
+
+    assert (executor.most_at_once, len(results)) == (1, 2)
+
+
 def test_a_failure_costs_one_run_only() -> None:
     assert done(Scripted(1, {"a": "failed"}), [run_of("a"), run_of("b")])[0] == ["a failed", "b complete"]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -46,6 +48,13 @@ def fit(paths: RunPaths, tokenizer: PreTrainedTokenizerBase, events: list[dict[s
         return train(run, into, base, tokenizer, emit=events.append, should_stop=lambda: next(step) == stop_after)
 
     return fit
+
+
+def overfitting(data: DataRef, **train: Any) -> RunSpec:
+    """60 steps on two answers, which are learnt by heart: what is said of the other animals gets worse."""
+    few = data.model_copy(update={"validation": 8, "limit": 2})
+    long = {"learning_rate": 0.05, "lr_scheduler": "constant", "eval_steps": 5, "loss_on": "completion"}
+    return run_of(few, **long | {"steps": 60, "checkpoint": "best"} | train)
 
 
 def saved(paths: RunPaths) -> dict[str, torch.Tensor]:
@@ -181,6 +190,61 @@ def test_a_crashed_training_resumes_from_its_last_whole_checkpoint(
     assert same(expected, saved(paths))
 
 
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "changed"])
+def test_a_best_checkpoint_that_is_not_whole_is_not_taken_for_the_best(
+    lost: bool, fit: Train, data: DataRef, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
+) -> None:
+    run = overfitting(data)
+    straight, _ = fit(run, fresh_base())
+    expected, best = saved(paths), straight.provenance["checkpoint_step"]
+    with pytest.raises(Stopped):
+        fit(run, fresh_base(), stop_after=best + 7)
+    kept = {f"checkpoint-{best}", f"checkpoint-{best + 7}"}
+    assert {path.name for path in paths.checkpoints.glob("checkpoint-*")} == kept
+    weights = paths.checkpoints / f"checkpoint-{best}" / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    if lost:
+        weights.unlink()
+    result, _ = fit(run, fresh_base())
+    assert result.provenance["resumed_from"] is None
+    assert same(expected, saved(paths))
+
+
+def test_a_best_checkpoint_that_changes_while_it_is_trained_ends_the_run(
+    fit: Train,
+    data: DataRef,
+    paths: RunPaths,
+    tokenizer: PreTrainedTokenizerBase,
+    fresh_base: Callable[[], PreTrainedModel],
+) -> None:
+    run = overfitting(data)
+    best = fit(run, fresh_base())[0].provenance["checkpoint_step"]
+
+    def spoil(event: dict[str, Any]) -> None:
+        if event.get("step") == 59:
+            (paths.checkpoints / f"checkpoint-{best}" / "adapter_model.safetensors").unlink()
+
+    with pytest.raises(RunError, match=f"the best checkpoint .step {best}. was lost or changed"):
+        train(run, paths, fresh_base(), tokenizer, emit=spoil, should_stop=lambda: False)
+
+
+def test_a_clock_that_was_set_back_costs_no_checkpoint(
+    fit: Train, data: DataRef, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
+) -> None:
+    run = run_of(data, eval_steps=2)
+    straight, _ = fit(run, fresh_base())
+    expected = saved(paths)
+    with pytest.raises(Stopped):
+        fit(run, fresh_base(), stop_after=3)
+    for path in paths.checkpoints.iterdir():
+        os.utime(path, (time.time() + 3600,) * 2)
+    result, _ = fit(run, fresh_base())
+    assert (result.provenance["resumed_from"], result.steps) == (3, straight.steps)
+    assert same(expected, saved(paths))
+
+
 def test_a_checkpoint_of_another_training_is_not_resumed_from(
     fit: Train, data: DataRef, fresh_base: Callable[[], PreTrainedModel]
 ) -> None:
@@ -194,17 +258,14 @@ def test_a_checkpoint_of_another_training_is_not_resumed_from(
 def test_the_best_checkpoint_is_the_one_with_the_lowest_validation_loss(
     fit: Train, data: DataRef, fresh_base: Callable[[], PreTrainedModel], paths: RunPaths
 ) -> None:
-    few = data.model_copy(update={"validation": 8, "limit": 2})
-    # Two answers alone are learnt by heart: what is said of the other animals gets worse.
-    long = {"learning_rate": 0.05, "lr_scheduler": "constant", "eval_steps": 5, "loss_on": "completion"}
-    result, _ = fit(run_of(few, steps=60, checkpoint="best", **long), fresh_base())
+    result, _ = fit(overfitting(data), fresh_base())
     losses = {line["step"]: line["eval_loss"] for line in result.loss if "eval_loss" in line}
     best = min(losses, key=losses.__getitem__)
     assert len(losses) == 12
     assert best < 60
     assert (result.provenance["checkpoint"], result.provenance["checkpoint_step"]) == ("best", best)
     weights = saved(paths)
-    fit(run_of(few, steps=best, **long), fresh_base())
+    fit(overfitting(data, steps=best, checkpoint="last"), fresh_base())
     assert same(weights, saved(paths))
 
 
