@@ -167,7 +167,7 @@ def _explain(
 ) -> None:
     """What the table has no room for, a line each. waiting: runs that tuning has yet to decide on."""
     from harness.schedule.points import foreign_bases
-    from harness.schedule.refusals import obstacle_problems
+    from harness.schedule.refusals import machine_problems, obstacle_problems
     from harness.spec.profiles import profile_departures
 
     click.echo(f"\n{experiment.name} ({experiment.profile}): {plans.summary()}")
@@ -176,7 +176,8 @@ def _explain(
             click.echo(f"blocked: {experiment.located.problem(point.place, planned.reason)}")
         elif planned.action == "blocked" and not planned.obstacles:
             click.echo(f"blocked: {planned.run.run_id}: {planned.reason}")
-    for problem in obstacle_problems(experiment, Plan((*plans.runs, *waiting.runs))):
+    asked = Plan((*plans.runs, *waiting.runs))
+    for problem in (*machine_problems(experiment, asked), *obstacle_problems(experiment, asked)):
         click.echo(f"missing: {problem}")
     for problem in foreign_bases(experiment, found):
         click.echo(f"warning: {problem}")

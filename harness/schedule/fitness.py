@@ -20,11 +20,12 @@ FEW_STEPS = 100
 GB = 1e9
 
 
-def shortfalls(plan: Plan, devices: Devices) -> list[Obstacle]:
+def shortfalls(plan: Plan, devices: Devices, asks_hub: bool = True) -> list[Obstacle]:
     """What the machine or the hub lacks for the runs that are to be done or that something else blocks, each once.
 
     Weights that fit into no device; a large base that is to be trained without a GPU; a hub model that is gated, that
     there is not, or that can't be reached. How much memory training takes is estimated by `harness plan`, not here.
+    asks_hub: without, the hub is left alone.
     """
     asked = (planned.run for planned in plan.runs if planned.action in ("train", "score") or planned.obstacles)
     found: dict[Obstacle, None] = {}
@@ -33,11 +34,11 @@ def shortfalls(plan: Plan, devices: Devices) -> list[Obstacle]:
         key = (run.model.name, run.model.revision, run.model.dtype, run.model.quantization, _is_long(run))
         if run.model.api is None and key not in looked_at:
             looked_at[key] = None
-            found |= dict.fromkeys(_shortfalls(run, devices))
+            found |= dict.fromkeys(_shortfalls(run, devices, asks_hub))
     return list(found)
 
 
-def _shortfalls(run: RunSpec, devices: Devices) -> Iterator[Obstacle]:
+def _shortfalls(run: RunSpec, devices: Devices, asks_hub: bool) -> Iterator[Obstacle]:
     try:
         entry = model_entry(run.model.name, run.model.revision)
     except NotFoundError:  # told as an obstacle of the run itself
@@ -46,7 +47,7 @@ def _shortfalls(run: RunSpec, devices: Devices) -> Iterator[Obstacle]:
         yield from _room(run.model, entry, count, devices)
         if count > LARGE and not devices.gpus and _is_long(run):
             yield Obstacle("base.model", _needs_gpu(entry, count))
-    if entry.source == "hub" and (fault := weights_fault(entry.name, entry.revision)):
+    if asks_hub and entry.source == "hub" and (fault := weights_fault(entry.name, entry.revision)):
         yield Obstacle("base.model", f"{entry.name} {fault}")
 
 

@@ -25,6 +25,11 @@ def _where_asked(experiment: ExperimentSpec, found: Sequence[Obstacle]) -> list[
     return [experiment.located.problem(_place_of(obstacle.field, experiment), obstacle.message) for obstacle in asked]
 
 
+def machine_problems(experiment: ExperimentSpec, found: Plan) -> list[Problem]:
+    """What this machine lacks for a plan, without asking the hub."""
+    return _where_asked(experiment, shortfalls(found, Devices.here(), asks_hub=False))
+
+
 def refuse_unfit(experiment: ExperimentSpec, found: Plan) -> None:
     """Raises UnfitError with all that runs of a plan lack, of files and packages as well as of this machine."""
     lacking = _where_asked(experiment, shortfalls(found, Devices.here()))

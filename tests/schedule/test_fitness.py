@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from harness import load_experiment
 from harness.catalog.models import model_entry
+from harness.cli.main import cli
 from harness.pipeline import main_memory
 from harness.pipeline.plan import plan
 from harness.schedule.devices import Devices
@@ -82,6 +84,13 @@ def test_a_model_behind_an_api_needs_nothing_of_this_machine():
     assert shortfalls(plan(list(runs), None), Devices(GIB)) == []
 
 
+LARGE_MODEL = """\
+name: large
+base: {model: llama3-8b}
+data: {train: micro}
+adapters: [{method: lora}]
+tasks: micro
+"""
 NVIDIA_SMI = """#!/bin/sh
 case "$*" in
   -L) echo "GPU 0: A (UUID: GPU-aa)"; echo "GPU 1: B (UUID: GPU-bb)" ;;
@@ -103,3 +112,16 @@ def test_the_memory_of_the_visible_gpus_is_asked_of_nvidia_smi(tmp_path, monkeyp
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr(main_memory.sys, "platform", "linux")
     assert Devices.here().gpus == found
+
+
+def test_a_plan_says_what_the_machine_lacks_without_asking_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(main_memory.sys, "platform", "linux")
+    monkeypatch.setattr("harness.schedule.fitness.weights_fault", lambda *_: pytest.fail("the hub was asked"))
+    path = tmp_path / "large.yaml"
+    path.write_text(LARGE_MODEL, encoding="utf-8")
+    shown = CliRunner().invoke(cli, ["plan", str(path)], catch_exceptions=False)
+
+    assert shown.exit_code == 0
+    assert f"missing: {path}:2 base.model: training on meta-llama/Meta-Llama-3-8B" in shown.stdout
+    assert "needs a GPU; found none" in shown.stdout
