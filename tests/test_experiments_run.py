@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parents[1] / "experiments"
 MICRO = sorted(
     path for path in FOLDER.glob("*.yaml") if not path.name.startswith("_") and "micro" in profiles_of(path)
 )
-# Whether it runs is asked here, not what it finds: a few steps, and a few items of each task.
-SHORT = ("--set", "train.steps=3", "--limit", "2")
+# Whether it runs is asked here, not what it finds: a few items of each task, and as few steps as every method takes.
+SHORT = ("--set", "train.steps=6", "--limit", "2")
 
 
 def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

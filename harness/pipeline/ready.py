@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
-from harness.catalog.held_file import held
 from harness.errors import PrerequisiteError, RunError
 from harness.pipeline.plan import adapter_kept
+from harness.pipeline.sole import sole
 from harness.spec.run import LoadedRef
 from harness.store.records import TrainResult
 
@@ -36,27 +34,9 @@ def make_ready(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizer
         return _existing(work, work.run.adapter.loads, base, tokenizer)
     if work.run.adapter.trains == "nothing":
         return _bare(work, base, tokenizer)
-    with _sole(work):
+    with sole(work):
         state = work.store.states([work.run.run_id])[work.run.run_id]
         return (_kept if adapter_kept(work.run, state.trained) else _trained)(work, base, tokenizer)
-
-
-@contextmanager
-def _sole(work: Work) -> Iterator[None]:
-    """Within: no other worker has these weights in hand, or their checkpoints.
-
-    Runs that differ in their scoring share a training, and so do two databases with one home. Raises Stopped where
-    the run is to end while another worker is at it.
-    """
-    from harness.train.training import Stopped
-
-    def wait() -> None:
-        if work.ends():
-            raise Stopped("stopped while another run trains the same weights")
-
-    work.paths.lock.parent.mkdir(parents=True, exist_ok=True)
-    with held(work.paths.lock, wait):
-        yield
 
 
 def _bare(work: Work, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Ready:

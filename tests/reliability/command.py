@@ -1,4 +1,4 @@
-"""`harness` with edges: the main module of a command's process and of the workers that it spawns."""
+"""`harness` with edges, in the command's process and in the workers that it spawns."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import edged_worker
 import edges
 import elsewhere
 
+from harness.cli.main import main
+from harness.schedule import slot
+
 edges.install()
 elsewhere.install()
-
-if __name__ == "__main__":
-    from harness.cli.main import main
-
-    main()
+slot.work_through = edged_worker.work_through
+main()

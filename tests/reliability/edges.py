@@ -1,7 +1,7 @@
 """The edges of a run's stages, and a signal at one of them.
 
-Imported by the command's process before it begins (and by the workers that it spawns, which import their parent's
-main module): harness itself knows nothing of it. `$AT` names the edge as `name:number:signal:whom`, `$AT_MARK` a file
+Installed in the command's process before it begins, and in the workers that it spawns (`edged_worker`): harness itself
+knows nothing of it. `$AT` names the edge as `name:number:signal:whom`, `$AT_MARK` a file
 that is made as the signal is sent, so that it is sent once; `$EDGES` a file to which every edge passed is written.
 """
 
@@ -79,15 +79,15 @@ def _install_stages() -> None:
 
     from harness.pipeline import execute, ready
     from harness.store.store import Store
-    from harness.train import base_model, callbacks, saving, training
+    from harness.train import base_model, saving, training
+    from harness.train.checkpoints import CheckpointCallback
 
     if hasattr(torch.save, "edge"):
         return
-    checkpoints = callbacks.CheckpointCallback
     _around(Store, "claim", after="claimed")
     _around(base_model, "load_base", after="model loaded")
-    _around(checkpoints, "on_step_end", after="step")
-    _around(checkpoints, "on_save", before="checkpoint to be marked", after="checkpoint marked")
+    _around(CheckpointCallback, "on_step_end", after="step")
+    _around(CheckpointCallback, "on_save", before="checkpoint to be marked", after="checkpoint marked")
     _around(training, "train", after="trained")
     _around(training, "save_weights", after="adapter saved")
     _around(saving, "_replace", before="adapter written")
