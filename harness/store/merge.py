@@ -31,7 +31,7 @@ COPIED = ("status", "kind", "error", "finished_at")
 
 @dataclass(frozen=True)
 class Merged:
-    """What was added, and which runs were left out since both databases have other results of them."""
+    """What was added, and which runs were left out since both databases have other results or weights of them."""
 
     experiments: int
     runs: int
@@ -41,7 +41,7 @@ class Merged:
 
 
 class MergeConflict(StoreError):
-    """Both databases have results of a run, and they differ."""
+    """Both databases have results of a run, or weights that it scores, and they differ."""
 
 
 def merge(ours: Session, theirs: Session, keep_ours: bool) -> Merged:
@@ -75,12 +75,12 @@ def _conflicts(
 ) -> Iterator[tuple[str, str]]:
     others = {row.train_id: row for row in theirs.scalars(select(Training))}
     for run in theirs.scalars(select(Run).order_by(Run.id)):
-        own = known.get(run.run_id)
-        if own is None:
-            continue
-        saved = {_saved(trained.get(own.train_id)), _saved(others.get(run.train_id))} - {None}
+        saved = {_saved(trained.get(run.train_id)), _saved(others.get(run.train_id))} - {None}
         if len(saved) > 1:
             yield run.run_id, f"run {run.run_id}: adapter {run.train_id} was trained to other weights there"
+            continue
+        own = known.get(run.run_id)
+        if own is None:
             continue
         for theirs_task, task in _both_scored(ours, theirs, own, run, tasks):
             if _result(theirs, run.id, theirs_task) != _result(ours, own.id, task):

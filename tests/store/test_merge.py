@@ -166,15 +166,35 @@ def test_runs_whose_results_differ_may_be_left_out(opened: Opened) -> None:
     assert [score.value for score in ours.scores([RUN])] == [score.value for score in ours.scores([OTHER])]
 
 
-def test_adapters_that_were_trained_to_other_weights_conflict(opened: Opened) -> None:
-    ours, theirs = with_run(opened("ours"), RUN), with_run(opened("theirs"), RUN)
-    for store, saved in ((ours, "w1"), (theirs, "w2")):
-        claim = taken(store)
-        store.record_training(claim, "t" + RUN[1:], dataclasses.replace(TRAINING, provenance={"saved": saved}))
-        store.finish(claim, {})
+def trained(store: Store, run_id: str, saved: str) -> None:
+    """Does a whole run of the adapter that RUN trains."""
+    store.register(experiment(), [dataclasses.replace(entry(run_id), train_id="t" + RUN[1:])])
+    claim = taken(store, run_id)
+    store.record_training(claim, "t" + RUN[1:], dataclasses.replace(TRAINING, provenance={"saved": saved}))
+    store.record_task(claim, result("boolq"))
+    store.finish(claim, {})
 
-    with pytest.raises(MergeConflict, match="was trained to other weights there"):
+
+@pytest.mark.parametrize("run_id", [RUN, OTHER])
+def test_adapters_that_were_trained_to_other_weights_conflict(opened: Opened, run_id: str) -> None:
+    ours, theirs = opened("ours"), opened("theirs")
+    trained(ours, RUN, "w1")
+    trained(theirs, run_id, "w2")
+
+    with pytest.raises(MergeConflict, match=f"run {run_id}: adapter t{RUN[1:]} was trained to other weights there"):
         ours.merge(theirs)
+    found = ours.merge(theirs, keep_ours=True)
+    assert (found.runs, found.scores, len(found.conflicts)) == (0, 0, 1)
+    assert [run.run_id for run in ours.runs()] == [RUN]
+
+
+def test_runs_that_score_the_same_weights_share_them(opened: Opened) -> None:
+    ours, theirs = opened("ours"), opened("theirs")
+    trained(ours, RUN, "w1")
+    trained(theirs, OTHER, "w1")
+    found = ours.merge(theirs)
+
+    assert (found.runs, found.trainings, found.scores, found.conflicts) == (1, 0, 1, ())
 
 
 def test_the_command_takes_a_file_reads_it_only_and_says_what_it_added(
