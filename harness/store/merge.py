@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from harness.errors import StoreError
 from harness.store.increments import keeping as increments
 from harness.store.merged_documents import DocumentIds
+from harness.store.merged_results import same_result
 from harness.store.merged_tasks import TaskIds
 from harness.store.tables import (
     Attempt,
@@ -83,7 +84,7 @@ def _conflicts(
         if own is None:
             continue
         for theirs_task, task in _both_scored(ours, theirs, own, run, tasks):
-            if _result(theirs, run.id, theirs_task) != _result(ours, own.id, task):
+            if not same_result((theirs, run.id, theirs_task), (ours, own.id, task)):
                 yield run.run_id, f"run {run.run_id}: {tasks.name(theirs_task)} was answered otherwise there"
                 break
 
@@ -99,14 +100,6 @@ def _both_scored(ours: Session, theirs: Session, own: Run, run: Run, tasks: Task
         task = tasks.known(scoring.task)
         if task is not None and ours.get(Scoring, (own.id, task)) is not None:
             yield scoring.task, task
-
-
-def _result(session: Session, run: int, task: int) -> Any:
-    """Everything that a run made of a task, but not how long it took."""
-    scores = session.scalars(select(TaskScore).where(TaskScore.run == run, TaskScore.task == task))
-    samples = session.get(SampleSet, (run, task))
-    packed = None if samples is None else (samples.outcomes, samples.answers, samples.output_tokens)
-    return {(score.metric, score.position, score.value, score.n) for score in scores}, packed
 
 
 def _copy(row: Table, **changes: Any) -> Any:

@@ -6,7 +6,7 @@ import json
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 BYTES, DOUBLES = b"B", b"d"
@@ -41,3 +41,13 @@ def pack_list(values: Sequence[Any]) -> bytes:
 def unpack_list(packed: bytes) -> list[Any]:
     """What `pack_list` took."""
     return json.loads(zlib.decompress(packed))
+
+
+def same_packed(one: bytes, other: bytes, unpack: Callable[[bytes], Any]) -> bool:
+    """Whether both hold the same values, however they were compressed; not where these can't be read."""
+    if one == other:
+        return True
+    try:
+        return unpack(one) == unpack(other)
+    except (zlib.error, ValueError, TypeError):
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,30 @@ def test_identical_results_count_once_and_missing_tasks_are_added(opened: Opened
 
     assert (found.runs, found.trainings, found.scores) == (0, 0, 1)
     assert {score.task for score in ours.scores([RUN])} == {"boolq", "piqa"}
+
+
+def test_identical_answers_that_were_compressed_otherwise_count_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = with_run(opened("ours"), RUN), with_run(opened("theirs"), RUN)
+    completed(ours)
+    compress = zlib.compress
+    monkeypatch.setattr(zlib, "compress", lambda data: compress(data, 0))
+    completed(theirs)
+
+    assert (ours.merge(theirs).scores, ours.merge(theirs).conflicts) == (0, ())
+
+
+def test_answers_that_differ_conflict_though_the_scores_are_the_same(opened: Opened) -> None:
+    ours, theirs = with_run(opened("ours"), RUN), with_run(opened("theirs"), RUN)
+    completed(ours)
+    claim = taken(theirs)
+    swapped = (dataclasses.replace(samples()[0], answer="Yes"), samples()[1])
+    theirs.record_task(claim, dataclasses.replace(result("boolq"), samples=swapped))
+    theirs.finish(claim, {})
+
+    with pytest.raises(MergeConflict, match="boolq was answered otherwise there"):
+        ours.merge(theirs)
 
 
 def test_a_run_that_is_done_there_is_done_here(opened: Opened) -> None:
