@@ -14,6 +14,9 @@ from harness.store.records import Claim, RunState
 from harness.store.registry import now
 from harness.store.tables import Attempt, LateResult, Run
 
+LOST = {"outcome": "lost", "kind": "crashed", "message": "the worker died"}
+"""How an attempt ended that never reported its end."""
+
 
 class ClaimLost(StoreError):
     """Another worker has taken over the run, or somebody has ended it."""
@@ -88,9 +91,7 @@ def record_late(session: Session, claim: Claim, worker: str, task: str | None, p
 def _end_lost(session: Session, run: int) -> None:
     """Attempts that never reported their end were lost with their worker."""
     session.execute(
-        update(Attempt)
-        .where(Attempt.run == run, Attempt.outcome.is_(None))
-        .values(outcome="lost", kind="crashed", message="the worker died", ended_at=now())
+        update(Attempt).where(Attempt.run == run, Attempt.outcome.is_(None)).values(**LOST, ended_at=now())
     )
 
 

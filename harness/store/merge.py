@@ -6,26 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
 from harness.store.increments import keeping as increments
+from harness.store.merged_attempts import take_attempts, take_late_results
 from harness.store.merged_documents import DocumentIds
 from harness.store.merged_results import same_result
 from harness.store.merged_tasks import TaskIds
-from harness.store.tables import (
-    Attempt,
-    Experiment,
-    LateResult,
-    Membership,
-    Run,
-    SampleSet,
-    Scoring,
-    Table,
-    TaskScore,
-    Training,
-)
+from harness.store.tables import Experiment, Membership, Run, SampleSet, Scoring, TaskScore, Training, copied
 
 COPIED = ("status", "kind", "error", "finished_at")
 
@@ -48,8 +38,9 @@ class MergeConflict(StoreError):
 def merge(ours: Session, theirs: Session, keep_ours: bool) -> Merged:
     """Adds to `ours` what `theirs` has and ours lacks. What ours has recorded stays as it is.
 
-    A run of theirs that is being worked on there waits here. keep_ours: leave out the runs that conflict. Raises
-    MergeConflict, which names them all, otherwise; nothing is written then.
+    A run that is being worked on there waits here, and that attempt at it counts as lost.
+    keep_ours: leave out the runs that conflict. Raises MergeConflict, which names them all, otherwise; nothing is
+    written then.
     """
     known = {run.run_id: run for run in ours.scalars(select(Run))}
     trained = {row.train_id: row for row in ours.scalars(select(Training))}
@@ -65,8 +56,9 @@ def merge(ours: Session, theirs: Session, keep_ours: bool) -> Merged:
     ids = {run.id: known[run.run_id].id for run in taken}
     trainings = _trainings(ours, theirs, {run.train_id for run in taken}, trained, documents)
     scores = _scores(ours, theirs, ids, tasks, documents)
-    _attempts(ours, theirs, ids, documents)
-    _late(ours, theirs, ids)
+    for run, own in ids.items():
+        take_attempts(ours, theirs, run, own, documents)
+        take_late_results(ours, theirs, run, own)
     experiments = _experiments(ours, theirs, ids)
     return Merged(experiments, len(new_runs), trainings, scores, tuple(conflicts.values()))
 
@@ -102,18 +94,11 @@ def _both_scored(ours: Session, theirs: Session, own: Run, run: Run, tasks: Task
             yield scoring.task, task
 
 
-def _copy(row: Table, **changes: Any) -> Any:
-    """The same row for another database; its own id is left out."""
-    columns = inspect(type(row)).columns
-    values = {column.key: getattr(row, column.key) for column in columns if column.key != "id"}
-    return type(row)(**{**values, **changes})
-
-
 def _run(ours: Session, run: Run, own: Run | None, documents: DocumentIds) -> Run:
     if own is None:
-        waits = run.status == "running"
         spec = {"setting": documents.own(run.setting), "point": documents.own(run.point)}
-        own = _copy(run, worker=None, stage=None, status="pending" if waits else run.status, heartbeat_at=None, **spec)
+        status = "pending" if run.status == "running" else run.status
+        own = copied(run, worker=None, stage=None, status=status, heartbeat_at=None, **spec)
         ours.add(own)
     elif run.status == "complete" and own.status in ("pending", "failed"):
         for name in COPIED:
@@ -126,7 +111,7 @@ def _trainings(
 ) -> int:
     there = {row.train_id: row for row in theirs.scalars(select(Training)) if row.train_id in wanted}
     rows = [row for train_id, row in there.items() if train_id not in trained]
-    ours.add_all([_copy(row, shared=documents.own(row.shared)) for row in rows])
+    ours.add_all([copied(row, shared=documents.own(row.shared)) for row in rows])
     ours.flush()
     increments.take(ours, theirs, there)
     return len(rows)
@@ -141,33 +126,12 @@ def _scores(ours: Session, theirs: Session, ids: dict[int, int], tasks: TaskIds,
             if ours.get(Scoring, (own, place["task"])) is not None:
                 continue
             added += 1
-            ours.add(_copy(scoring, shared=documents.own(scoring.shared), **place))
+            ours.add(copied(scoring, shared=documents.own(scoring.shared), **place))
             scored = select(TaskScore).where(TaskScore.run == run, TaskScore.task == scoring.task)
-            ours.add_all([_copy(row, **place) for row in theirs.scalars(scored)])
+            ours.add_all([copied(row, **place) for row in theirs.scalars(scored)])
             if (samples := theirs.get(SampleSet, (run, scoring.task))) is not None:
-                ours.add(_copy(samples, item_set=tasks.own_items(samples.item_set), **place))
+                ours.add(copied(samples, item_set=tasks.own_items(samples.item_set), **place))
     return added
-
-
-def _attempts(ours: Session, theirs: Session, ids: dict[int, int], documents: DocumentIds) -> None:
-    for run, own in ids.items():
-        here = list(ours.scalars(select(Attempt).where(Attempt.run == own)))
-        seen, number = (
-            {(each.worker, each.started_at) for each in here},
-            max((each.number for each in here), default=0),
-        )
-        for attempt in theirs.scalars(select(Attempt).where(Attempt.run == run).order_by(Attempt.number)):
-            if attempt.outcome is not None and (attempt.worker, attempt.started_at) not in seen:
-                number += 1
-                ours.add(_copy(attempt, run=own, number=number, shared=documents.own(attempt.shared)))
-
-
-def _late(ours: Session, theirs: Session, ids: dict[int, int]) -> None:
-    for run, own in ids.items():
-        seen = {(r.worker, r.recorded_at) for r in ours.scalars(select(LateResult).where(LateResult.run == own))}
-        for late in theirs.scalars(select(LateResult).where(LateResult.run == run).order_by(LateResult.id)):
-            if (late.worker, late.recorded_at) not in seen:
-                ours.add(_copy(late, run=own))
 
 
 def _experiments(ours: Session, theirs: Session, ids: dict[int, int]) -> int:
@@ -176,10 +140,10 @@ def _experiments(ours: Session, theirs: Session, ids: dict[int, int]) -> int:
     for experiment in theirs.scalars(select(Experiment).order_by(Experiment.id)):
         own = known.get((experiment.name, experiment.profile))
         if own is None:
-            own, added = _copy(experiment), added + 1
+            own, added = copied(experiment), added + 1
             ours.add(own)
             ours.flush()
         for place in theirs.scalars(select(Membership).where(Membership.experiment == experiment.id)):
             if place.run in ids and ours.get(Membership, (own.id, ids[place.run])) is None:
-                ours.add(_copy(place, experiment=own.id, run=ids[place.run]))
+                ours.add(copied(place, experiment=own.id, run=ids[place.run]))
     return added

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     String,
     UniqueConstraint,
+    inspect,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -39,6 +40,13 @@ class Table(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: DateTime()}
+
+
+def copied(row: Table, **changes: Any) -> Any:
+    """The same row for another database; its own id is left out."""
+    columns = inspect(type(row)).columns
+    values = {column.key: getattr(row, column.key) for column in columns if column.key != "id"}
+    return type(row)(**{**values, **changes})
 
 
 class Experiment(Table):

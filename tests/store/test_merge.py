@@ -159,6 +159,32 @@ def test_a_run_that_is_worked_on_there_waits_here(opened: Opened) -> None:
     assert taken(ours).run_id == RUN
 
 
+def test_a_run_that_had_all_its_scores_while_it_was_worked_on_there_is_ended_here(opened: Opened) -> None:
+    ours, theirs = opened("ours"), with_run(opened("theirs"), RUN)
+    claim = taken(theirs)
+    theirs.record_training(claim, "t" + RUN[1:], TRAINING)
+    theirs.record_task(claim, result("boolq"))
+    ours.merge(theirs)
+    (attempt,) = ours.attempts(RUN)
+
+    assert (attempt.outcome, attempt.kind) == ("lost", "crashed")
+    assert attempt.ended_at is not None
+    assert (ours.states([RUN])[RUN].status, ours.states([RUN])[RUN].attempts) == ("pending", 1)
+    assert ours.findings() == ()
+
+
+def test_an_attempt_that_went_on_there_has_its_end_after_the_next_merge(opened: Opened) -> None:
+    ours, theirs = opened("ours"), with_run(opened("theirs"), RUN)
+    claim = taken(theirs)
+    ours.merge(theirs)
+    theirs.record_task(claim, result("boolq"))
+    theirs.finish(claim, {"packages": {"peft": "0.21.2"}})
+    ours.merge(theirs)
+
+    assert ours.attempts(RUN) == theirs.attempts(RUN)
+    assert ours.states([RUN])[RUN].status == "complete"
+
+
 def differing(opened: Opened) -> tuple[Store, Store]:
     """Two databases that differ in a run, and another run that only the second has."""
     ours, theirs = with_run(opened("ours"), RUN), opened("theirs")
