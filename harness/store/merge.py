@@ -103,6 +103,8 @@ def _run(ours: Session, run: Run, own: Run | None, documents: DocumentIds) -> Ru
     elif run.status == "complete" and own.status in ("pending", "failed"):
         for name in COPIED:
             setattr(own, name, getattr(run, name))
+    if own.status != "running":  # else its worker would lose its claim
+        own.token = max(own.token, run.token)
     return own
 
 

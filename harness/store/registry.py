@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from harness.store.chunks import chunks
 from harness.store.documents import Documents, parts_of_spec
 from harness.store.records import Entry
-from harness.store.tables import Experiment, Membership, Run
+from harness.store.tables import Attempt, Experiment, LateResult, Membership, Run, Scoring
 
 
 def now() -> datetime:
@@ -96,7 +96,8 @@ def _place(session: Session, experiment: int, ids: Mapping[str, int], entries: S
 def _forget_unasked(session: Session, experiment: int, asked: set[int]) -> None:
     """Drops the experiment's places of runs that were never begun and are not asked for any more."""
     waiting = select(Membership.run).join(Run, Run.id == Membership.run)
-    waiting = waiting.where(Membership.experiment == experiment, Run.status == "pending", Run.token == 0)
+    begun = [exists().where(table.run == Run.id) for table in (Attempt, Scoring, LateResult)]
+    waiting = waiting.where(Membership.experiment == experiment, Run.status == "pending", ~or_(*begun))
     for run in set(session.scalars(waiting)) - asked:
         session.execute(delete(Membership).where(Membership.experiment == experiment, Membership.run == run))
         if session.scalar(select(Membership.run).where(Membership.run == run).limit(1)) is None:

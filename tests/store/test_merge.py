@@ -185,6 +185,38 @@ def test_an_attempt_that_went_on_there_has_its_end_after_the_next_merge(opened: 
     assert ours.states([RUN])[RUN].status == "complete"
 
 
+def test_a_run_that_was_begun_there_stays_when_the_experiment_asks_for_it_no_more(opened: Opened) -> None:
+    ours, theirs = with_run(opened("ours"), RUN), with_run(opened("theirs"), RUN)
+    claim = taken(theirs)
+    theirs.record_task(claim, result("boolq"))
+    theirs.release(claim, {})
+    ours.merge(theirs)
+    with_run(ours, OTHER)
+
+    assert {place.run_id for place in ours.memberships("first")} == {RUN, OTHER}
+    assert {score.task for score in ours.scores([RUN])} == {"boolq"}
+
+
+def test_a_worker_keeps_the_run_of_which_it_is_in_the_middle(opened: Opened) -> None:
+    ours, theirs = with_run(opened("ours"), RUN), with_run(opened("theirs"), RUN)
+    for _ in range(2):
+        theirs.release(taken(theirs), {})
+    claim = taken(ours)
+    ours.merge(theirs)
+    ours.record_task(claim, result("boolq"))
+    ours.finish(claim, {})
+    assert ours.states([RUN])[RUN].status == "complete"
+
+
+def test_a_claim_after_the_merge_is_newer_than_those_that_were_made_there(opened: Opened) -> None:
+    ours, theirs = with_run(opened("ours"), RUN), with_run(opened("theirs"), RUN)
+    late = taken(theirs)
+    theirs.release(late, {})
+    ours.merge(theirs)
+
+    assert taken(ours).token > late.token
+
+
 def differing(opened: Opened) -> tuple[Store, Store]:
     """Two databases that differ in a run, and another run that only the second has."""
     ours, theirs = with_run(opened("ours"), RUN), opened("theirs")
