@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from harness.store.chunks import chunks
 from harness.store.documents import Documents
+from harness.store.lease import seconds_between
 from harness.store.records import (
     AttemptRecord,
     LateRecord,
@@ -68,19 +69,12 @@ def states(session: Session, run_ids: Sequence[str]) -> dict[str, RunState]:
                 kind=row.kind,
                 error=row.error,
                 worker=row.worker,
-                beat_seconds_ago=_seconds_between(row.heartbeat_at, clock),
+                beat_seconds_ago=seconds_between(row.heartbeat_at, clock),
                 attempts=tries.get(row.id, 0),
                 scored=scored.get(row.id, {}),
                 trained=row.train_id in trained,
             )
     return found
-
-
-def _seconds_between(beat: datetime | None, clock: Any) -> float | None:
-    if beat is None or clock is None:
-        return None
-    moment = datetime.fromisoformat(clock) if isinstance(clock, str) else clock
-    return (moment.replace(tzinfo=None) - beat).total_seconds()
 
 
 def _scored(session: Session, ids: Sequence[int]) -> dict[int, dict[str, frozenset[tuple[str, str]]]]:

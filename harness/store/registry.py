@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from harness.store.chunks import chunks
 from harness.store.documents import Documents, parts_of_spec
+from harness.store.lease import is_worked_on
 from harness.store.records import Entry
 from harness.store.tables import Attempt, Experiment, LateResult, Membership, Run, Scoring
 
@@ -21,7 +22,7 @@ def now() -> datetime:
 
 
 def register(session: Session, experiment: Mapping[str, Any], entries: Sequence[Entry]) -> None:
-    """Adds or refreshes the experiment, its runs and their places in it."""
+    """Adds or refreshes the experiment, its runs and their places in it. See `Store.register`."""
     row = _experiment(session, experiment)
     known = ids_of(session, [entry.run_id for entry in entries])
     documents = Documents(session)
@@ -39,9 +40,11 @@ def register(session: Session, experiment: Mapping[str, Any], entries: Sequence[
             session.add(run)
             session.flush()
             known[entry.run_id] = run.id
-    _place(session, row.id, known, entries)
     asked = {known[entry.run_id] for entry in entries}
-    _forget_unasked(session, row.id, asked)
+    worked_on = is_worked_on(session, row.id)
+    _place(session, row.id, known, entries, keep_tasks=worked_on)
+    if not worked_on:
+        _forget_unasked(session, row.id, asked)
     _supersede(session, row.id, asked, entries)
 
 
@@ -80,16 +83,21 @@ def _spec(documents: Documents, entry: Entry) -> dict[str, int]:
     return {"setting": documents.keep(setting), "point": documents.keep(point)}
 
 
-def _place(session: Session, experiment: int, ids: Mapping[str, int], entries: Sequence[Entry]) -> None:
+def _place(
+    session: Session, experiment: int, ids: Mapping[str, int], entries: Sequence[Entry], keep_tasks: bool
+) -> None:
+    """keep_tasks: add to the tasks that a place has, which another command may be about to score."""
     rows = {m.run: m for m in session.scalars(select(Membership).where(Membership.experiment == experiment))}
     for position, entry in enumerate(entries):
         run = ids[entry.run_id]
-        row = rows.get(run)
+        row, kept = rows.get(run), []
+        if row is not None and keep_tasks and row.role == entry.role:
+            kept = row.tasks
         if row is None:
             row = Membership(experiment=experiment, run=run)
             session.add(row)
         row.label, row.position = entry.label, position
-        row.tasks, row.departures = list(entry.tasks), list(entry.departures)
+        row.tasks, row.departures = list(dict.fromkeys([*kept, *entry.tasks])), list(entry.departures)
         row.role, row.tuning = entry.role, entry.tuning
 
 

@@ -76,7 +76,8 @@ class Store:
         """Writes down an experiment (name, profile, path, question, benchmark, spec) and its runs.
 
         Runs that are already known keep their status; an experiment's pending runs that are no longer asked
-        for are forgotten.
+        for are forgotten. While a worker is at a run of the experiment, another command may be about to do them:
+        they stay until the next time then, and the tasks of a place are added to those that it has.
         """
         with self._writing() as session:
             registry.register(session, experiment, entries)
