@@ -12,9 +12,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, t
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 from harness.errors import StoreError
+from harness.store.bare_file import read_only_engine, unchanged, undisturbed
 from harness.store.postgresql import server_engine
 
 SCHEMA = "0003"
@@ -43,8 +43,7 @@ def engine_for(url: str, read_only: bool = False) -> Engine:
         except (ArgumentError, NoSuchModuleError) as error:
             raise _unusable(url, str(error)) from None
     if read_only:
-        # No pool: each session looks anew whether somebody writes.
-        engine = create_engine("sqlite://", creator=lambda: _connect_read_only(path), poolclass=NullPool)
+        engine = read_only_engine(path, BUSY_SECONDS)
     else:
         if not path.parent.is_dir():
             raise StoreError(f"--db {url!r}: there is no folder {path.parent}")
@@ -93,14 +92,6 @@ def _unusable(url: str, why: str) -> StoreError:
     return StoreError(f"--db {shown(url)!r} can't be used: {why}; write sqlite:///FILE or postgresql+psycopg://...")
 
 
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """Without a write-ahead log beside it nobody is writing, and the file can be read as it lies."""
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
-    return sqlite3.connect(
-        f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
-    )
-
-
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the driver's own BEGIN comes too late: not before a SELECT or a CREATE TABLE
     connection.execute("PRAGMA journal_mode=WAL")
@@ -146,11 +137,16 @@ def check_schema(engine: Engine, url: str, older: bool = False) -> bool:
     Raises StoreError for any other, with the command that mends it.
     """
     url = shown(url)
-    try:
-        with engine.connect() as connection:
+
+    def look() -> str | None:
+        with engine.connect() as connection, unchanged(connection):
             found = schema_of(connection)
             if _foreign(connection, found):
                 raise StoreError(f"{url} holds something else; name another database with --db")
+            return found
+
+    try:
+        found = undisturbed(look)
     except (OperationalError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         hint = _hint(cause, url)

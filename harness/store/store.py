@@ -9,7 +9,7 @@ Only this package opens sessions; a method that returns has committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
 from harness.store import check, claims, costs, groups, listing, merge, queries, registry, results, sample_queries
+from harness.store.bare_file import Read, unchanged, undisturbed
 from harness.store.database import check_schema, engine_for, for_writing, shown, sqlite_file, translated, upgrade
 from harness.store.increments import keeping as increments
 from harness.store.increments.records import Increment
@@ -64,8 +65,17 @@ class Store:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with translated(self.url), Session(self._engine) as session, session.begin():
+        with translated(self.url), Session(self._engine) as session, session.begin(), unchanged(session.connection()):
             yield session
+
+    def _read(self, query: Callable[..., Read], *arguments: Any) -> Read:
+        """What a query returns, which takes a session and these arguments."""
+
+        def found() -> Read:
+            with self._session() as session:
+                return query(session, *arguments)
+
+        return undisturbed(found)
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
@@ -92,26 +102,22 @@ class Store:
 
     def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         """The state of each run that is known, by run_id."""
-        with self._session() as session:
-            return queries.states(session, run_ids)
+        return self._read(queries.states, run_ids)
 
     def counts(self) -> dict[str, int]:
         """How many runs have each status; a status that none has is absent. Runs of no experiment don't count."""
-        with self._session() as session:
-            return listing.counts(session)
+        return self._read(listing.counts)
 
     def listing(self, run_ids: Sequence[str] | None = None, limit: int | None = None) -> tuple[ListedRun, ...]:
         """Where these runs stand, or all: the latest experiment's first, in its order.
 
         limit: so many of all at most: those that run, then failed ones, pending ones, the latest complete ones.
         """
-        with self._session() as session:
-            return listing.listing(session, run_ids, limit)
+        return self._read(listing.listing, run_ids, limit)
 
     def trainings(self, train_ids: Sequence[str]) -> dict[str, TrainResult]:
         """What training took, for each train_id that was trained; without the loss log."""
-        with self._session() as session:
-            return queries.trainings(session, train_ids)
+        return self._read(queries.trainings, train_ids)
 
     def claim(
         self,
@@ -144,18 +150,15 @@ class Store:
 
     def late_results(self, run_id: str) -> tuple[LateRecord, ...]:
         """What workers brought of this run after they had lost their claims, the first one first."""
-        with self._session() as session:
-            return queries.late_results(session, run_id)
+        return self._read(queries.late_results, run_id)
 
     def trained_last(self, models: Sequence[str], most: int) -> list[str]:
         """The runs of these models (by name) whose adapters were trained last, the latest first."""
-        with self._session() as session:
-            return costs.trained_last(session, models, most)
+        return self._read(costs.trained_last, models, most)
 
     def scoring_times(self, run_ids: Sequence[str]) -> list[tuple[str, str, float, int]]:
         """What scoring took: run, task, seconds, and how many items were asked. At most a few hundred runs."""
-        with self._session() as session:
-            return costs.scoring_times(session, run_ids)
+        return self._read(costs.scoring_times, run_ids)
 
     def beat(self, claim: Claim, stage: str | None = None) -> bool:
         """Says that the worker lives (and what it does); False where the claim is lost."""
@@ -203,15 +206,13 @@ class Store:
 
         loss: also unpack the loss log of their trainings.
         """
-        with self._session() as session:
-            return queries.runs(session, run_ids, prefix, loss)
+        return self._read(queries.runs, run_ids, prefix, loss)
 
     def memberships(
         self, experiment: str | None = None, run_ids: Sequence[str] | None = None
     ) -> tuple[MembershipRecord, ...]:
         """The places of runs in experiments, the latest registered experiment first."""
-        with self._session() as session:
-            return queries.memberships(session, experiment, run_ids)
+        return self._read(queries.memberships, experiment, run_ids)
 
     def groups(
         self, experiment: str | None = None, benchmark: str | None = None, run_ids: Sequence[str] | None = None
@@ -220,28 +221,23 @@ class Store:
 
         The latest registered experiment comes first.
         """
-        with self._session() as session:
-            return groups.groups(session, experiment, benchmark, run_ids)
+        return self._read(groups.groups, experiment, benchmark, run_ids)
 
     def models(self) -> frozenset[str]:
         """The base models of the recorded runs."""
-        with self._session() as session:
-            return queries.models(session)
+        return self._read(queries.models)
 
     def benchmarks(self) -> tuple[tuple[str, str], ...]:
         """Every experiment that has runs, with its benchmark: once for each profile, the latest one first."""
-        with self._session() as session:
-            return queries.benchmarks(session)
+        return self._read(queries.benchmarks)
 
     def scores(self, run_ids: Sequence[str]) -> tuple[ScoreRecord, ...]:
         """Every recorded score of these runs."""
-        with self._session() as session:
-            return queries.scores(session, run_ids)
+        return self._read(queries.scores, run_ids)
 
     def increments(self, train_ids: Sequence[str]) -> dict[str, tuple[Increment, ...]]:
         """What trainings changed in each matrix, by train_id, in the model's order; unmeasured ones are absent."""
-        with self._session() as session:
-            return increments.kept(session, train_ids)
+        return self._read(increments.kept, train_ids)
 
     def overlaps(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
         """Of these runs, by run_id and task as it was last scored, what of the test set stands in the training data.
@@ -249,26 +245,22 @@ class Store:
         See `train.overlap.measure` for the counts; `{error: why}` where they could not be taken. Runs that were scored
         before overlaps were measured, and those that train nothing, are absent.
         """
-        with self._session() as session:
-            return queries.overlaps(session, run_ids)
+        return self._read(queries.overlaps, run_ids)
 
     def attempts(self, run_id: str) -> tuple[AttemptRecord, ...]:
         """Every try at a run, the first one first."""
-        with self._session() as session:
-            return queries.attempts(session, run_id)
+        return self._read(queries.attempts, run_id)
 
     def samples(self, run_id: str, task: str) -> tuple[Sample, ...]:
         """A run's outcome on every item of a task as it was last scored, by document id."""
-        with self._session() as session:
-            return sample_queries.samples(session, run_id, task)
+        return self._read(sample_queries.samples, run_id, task)
 
     def outcomes(self, run_ids: Sequence[str], tasks: Sequence[str] | None = None) -> tuple[Outcomes, ...]:
         """Every item's outcome of these runs on each task as it was last scored; tasks None: on all.
 
         Runs that answered the same items share one `Items`.
         """
-        with self._session() as session:
-            return sample_queries.outcomes(session, run_ids, tasks)
+        return self._read(sample_queries.outcomes, run_ids, tasks)
 
     def publications(self) -> tuple[Publication, ...]:
         """What papers and repositories print of methods: the published numbers that this database was given.
@@ -277,30 +269,35 @@ class Store:
         """
         from harness.store.published.keeping import kept
 
-        with self._session() as session:
-            return kept(session)
+        return self._read(kept)
 
     def published_current(self) -> bool:
         """Whether these published numbers are the ones that this version brings."""
         from harness.store.published.keeping import current
 
-        with self._session() as session:
-            return current(session)
+        return self._read(current)
 
     def findings(self) -> tuple[check.Finding, ...]:
         """What is wrong with the database: damage, orphans, scores that don't add up. Reads every sample."""
-        with self._session() as session:
-            found = check.findings(session)
+
+        def found(session: Session) -> tuple[check.Finding, ...]:
+            findings = check.findings(session)
             session.rollback()  # a damaged file can't even commit what was only read
-            return found
+            return findings
+
+        return self._read(found)
 
     def merge(self, other: Store, keep_ours: bool = False) -> merge.Merged:
         """Adds what another database has and this one lacks, in one transaction; what is recorded here stays.
 
         keep_ours: leave out runs of which both have results that differ. Raises MergeConflict for them otherwise.
         """
-        with other._session() as theirs, self._writing() as ours:
-            return merge.merge(ours, theirs, keep_ours)
+
+        def merged() -> merge.Merged:
+            with self._writing() as ours, other._session() as theirs:
+                return merge.merge(ours, theirs, keep_ours)
+
+        return undisturbed(merged)
 
 
 def open_store(url: str, read_only: bool = False) -> Store:
