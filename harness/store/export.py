@@ -70,7 +70,7 @@ def _samples(store: Store, ids: list[str]) -> Iterator[Record]:
 def _write(path: Path, records: Iterator[Record]) -> int:
     count = 0
     draft = path.with_name(path.name + ".part")
-    with open(draft, "w", encoding="utf-8") as file:
+    with open(draft, "w", encoding="utf-8", errors="backslashreplace") as file:  # as JSON writes half a character
         for count, record in enumerate(records, start=1):  # noqa: B007 - the last one is the number of lines
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
     draft.replace(path)

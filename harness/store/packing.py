@@ -35,7 +35,8 @@ def _little(held: array[Any]) -> array[Any]:
 
 def pack_list(values: Sequence[Any]) -> bytes:
     """A list of strings, numbers or None, as compressed JSON."""
-    return zlib.compress(json.dumps(list(values), ensure_ascii=False, separators=(",", ":")).encode())
+    text = json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode("utf-8", "backslashreplace"))  # as JSON writes half a character
 
 
 def unpack_list(packed: bytes) -> list[Any]:

@@ -13,12 +13,14 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     DateTime,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
+    TypeDecorator,
     UniqueConstraint,
     inspect,
 )
@@ -35,11 +37,22 @@ Big = Integer().with_variant(BigInteger(), "postgresql")
 """A count beyond 2**31: SQLite's INTEGER holds it, PostgreSQL's doesn't."""
 
 
+class Text(TypeDecorator[str]):
+    """Text in UTF-8; what that can't hold, as the odd bytes of a file's name, is written as its escape."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text as the database takes it."""
+        return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+
+
 class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: DateTime()}
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: DateTime(), str: Text()}
 
 
 def copied(row: Table, **changes: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pandas
 from click.testing import CliRunner
 
 from harness.cli.main import cli
+from harness.store.export import export
+from harness.store.records import Sample
 from harness.store.store import Store
 
-from .records import RUN, TRAINING, completed, samples
+from .records import RUN, TRAINING, completed, result, samples, taken
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -45,3 +48,12 @@ def test_exporting_again_replaces_whole_files_and_leaves_no_drafts(store: Store,
 
     assert json.loads(first.stdout) == json.loads(again.stdout)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_an_answer_that_ends_within_a_character_is_exported_as_it_was(store: Store, tmp_path: Path) -> None:
+    given = (Sample(0, "h0", 0.0, "\ud83d", 1, "smile: \ud83d"),)
+    store.record_task(taken(store), dataclasses.replace(result("boolq"), samples=given))
+    export(store, tmp_path / "out")
+
+    (sample,) = lines(tmp_path / "out" / "samples.jsonl")
+    assert (sample["answer"], sample["output"]) == ("\ud83d", "smile: \ud83d")

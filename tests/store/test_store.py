@@ -193,6 +193,35 @@ def test_a_failed_run_keeps_its_kind_message_and_traceback(store: Store) -> None
     assert (attempt.traceback, attempt.provenance) == ("Traceback: line 1", {"gpu": "none"})
 
 
+ODD = b"x\xff".decode("utf-8", "surrogateescape")
+"""A file's name that is no UTF-8, as Python reads it."""
+ESCAPED = "x\\udcff"
+
+
+def test_an_experiment_whose_names_are_no_utf8_is_recorded_and_found(store: Store) -> None:
+    store.register(experiment(ODD), [entry(label=ODD)])
+    store.register(experiment(ODD), [entry(label=ODD)])
+
+    (place,) = store.memberships(ODD)
+    assert (place.experiment, place.label) == (ESCAPED, ESCAPED)
+    assert [group.experiment for group in store.groups(ODD)] == [ESCAPED]
+
+
+def test_an_error_that_is_no_utf8_is_recorded(store: Store) -> None:
+    store.fail(taken(store), "data", f"no {ODD}", f"Traceback: {ODD}", {"file": ODD, "packages": {"a": ODD}})
+
+    (attempt,) = store.attempts(RUN)
+    assert (store.states([RUN])[RUN].error, attempt.message) == (f"no {ESCAPED}", f"no {ESCAPED}")
+    assert attempt.traceback == f"Traceback: {ESCAPED}"
+
+
+def test_an_answer_that_ends_within_a_character_comes_back_as_it_was(store: Store) -> None:
+    given = (Sample(0, "h0", 0.0, "\ud83d", 1, "smile: \ud83d"),)
+    store.record_task(taken(store), dataclasses.replace(result("f1"), samples=given))
+
+    assert store.samples(RUN, "f1") == given
+
+
 def test_what_is_returned_cannot_be_changed(store: Store) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         store.runs([RUN])[0].status = "complete"  # type: ignore[misc]
