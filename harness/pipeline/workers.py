@@ -11,10 +11,9 @@ from uuid import getnode
 
 import psutil
 
+from harness.store.lease import LEASE_SECONDS
 from harness.store.records import RunState
 
-LEASE_SECONDS = 180.0
-"""A worker on another host that has not been heard of for so long is taken for dead."""
 BEAT_SECONDS = 10.0
 CLOCK_SECONDS = 2.0
 """How far a process's start, reckoned from the boot time, may wander."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from harness.store.tables import Membership, Run
 
 LEASE_SECONDS = 180.0
-"""A worker that has not been heard of for so long is taken for dead, as in pipeline.workers."""
+"""A worker on another host that has not been heard of for so long is taken for dead."""
 
 
 def seconds_between(beat: datetime | None, clock: Any) -> float | None:
