@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from safetensors.numpy import save_file
 
 from harness.cli.main import COMMANDS, cli
 from harness.cli.methods_page import built_in, counted, page, read_counts
@@ -64,6 +65,8 @@ def test_every_example_in_the_docs_is_valid(text: str, tmp_path: Path, monkeypat
     here = tmp_path / "here"
     for folder in (here / "tasks", here / "adapters", tmp_path / "kept" / "lora-r16"):
         folder.mkdir(parents=True)
+    (tmp_path / "kept" / "lora-r16" / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 16}')
+    save_file({}, tmp_path / "kept" / "lora-r16" / "adapter_model.safetensors")
     monkeypatch.chdir(here)
     (here / "smallest.yaml").write_text(SMALLEST, encoding="utf-8")
     parsed = yaml.safe_load(text)
