@@ -8,7 +8,7 @@ from harness.adapters.param import MULTIPLE, STEPS, Param, check_param
 from harness.errors import Problem, nearest
 from harness.located import Located
 
-PARAM_FIELDS = {"default", "min", "max", "choices", "type", "help"}
+PARAM_FIELDS = {"default", "min", "max", "choices", "type", "help", "follows"}
 TYPES = ("int", "float", "str", "bool", "list")
 RESERVED = {"method", "label", "train", "mixed"}
 
@@ -35,7 +35,7 @@ def _default_at(name: str, located: Located) -> tuple[str, ...]:
 
 def _param(name: str, value: Any, names: set[str], located: Located, problems: list[Problem]) -> Param:
     fields = value if isinstance(value, dict) else {"default": value}
-    problems += _param_problems(name, fields, located)
+    problems += _param_problems(name, fields, located) + _follows_problems(name, fields, names, located)
     default = fields.get("default")
     low, high = (bound if _is_number(bound := fields.get(key)) else None for key in ("min", "max"))
     choices = fields.get("choices")
@@ -47,6 +47,7 @@ def _param(name: str, value: Any, names: set[str], located: Located, problems: l
         max=high,
         choices=tuple(choices) if isinstance(choices, list) else (),
         help=str(fields.get("help") or ""),
+        follows=fields.get("follows"),
     )
 
 
@@ -71,6 +72,19 @@ def _param_problems(name: str, fields: dict[str, Any], located: Located) -> list
     if fields.get("choices") is not None and not isinstance(fields["choices"], list):
         problems.append(located.problem((*place, "choices"), f"must be a list, got {fields['choices']!r}"))
     return problems
+
+
+def _follows_problems(name: str, fields: dict[str, Any], names: set[str], located: Located) -> list[Problem]:
+    followed, place = fields.get("follows"), ("params", name, "follows")
+    if followed is None:
+        return []
+    if not isinstance(followed, str) or followed not in names - {name}:
+        return [
+            located.problem(place, f"{followed!r} is no other parameter, {nearest(str(followed), names - {name})}")
+        ]
+    if fields.get("default") is not None or not fields.get("choices"):
+        return [located.problem(place, "needs choices, and null as the default")]
+    return []
 
 
 def _is_number(value: Any) -> bool:

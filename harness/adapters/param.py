@@ -22,7 +22,10 @@ HUGE = 2**31
 
 @dataclass(frozen=True)
 class Param:
-    """What an experiment may set: its default, its type (the default's; `any` for null), and its bounds."""
+    """What an experiment may set: its default, its type (the default's; `any` for null), and its bounds.
+
+    follows: the parameter whose value it has while its own is null; that value must then be one of its choices.
+    """
 
     name: str
     default: Any
@@ -31,11 +34,14 @@ class Param:
     max: float | None = None
     choices: tuple[Any, ...] = ()
     help: str = ""
+    follows: str | None = None
 
 
 def check_param(param: Param, value: Any, others: dict[str, Param]) -> str | None:
     """What is wrong with a parameter's value, in words that follow its name; None if nothing is."""
-    if param.default is None and (value is None or param.type == "any"):
+    if param.default is None and value is None:
+        return None
+    if param.default is None and param.type == "any":
         return check_bounds(param, value)
     if _is_multiple(value, param, others):
         return None

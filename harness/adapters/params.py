@@ -12,6 +12,23 @@ from harness.adapters.shape import REFERENCE
 from harness.catalog.architectures import is_letters, module_names
 
 
+def joint_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with values that are good each by itself, by parameter. Expects what `check_param` accepts."""
+    return _followed_problems(method, given) | multiple_problems(method, given)
+
+
+def _followed_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
+    """Values that a parameter which is left null would take over, and may not have."""
+    values = {name: given.get(name, param.default) for name, param in method.params.items()}
+    found = {}
+    for name, param in method.params.items():
+        value = values.get(param.follows or "")
+        if param.follows and values[name] is None and value not in param.choices:
+            allowed = ", ".join(map(str, param.choices))
+            found[param.follows] = f"{value!r} can't be {name} too, which follows it: set {name} to one of {allowed}"
+    return found
+
+
 def multiple_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
     """What is wrong with the results of multiples (`alpha: 0r`), by parameter.
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from harness.adapters.catalogue import Catalogue
 from harness.adapters.method import Method
 from harness.adapters.param import check_param
-from harness.adapters.params import multiple_problems
+from harness.adapters.params import joint_problems
 from harness.errors import NotFoundError, Problem, SpecError, nearest
 from harness.located import Located, Mark, Path_
 from harness.spec.problems import problems_of
@@ -107,7 +107,7 @@ def _method_problems(
         if (problem := _value_problem(method, key, value, place, located, extra))
     ]
     if not found:
-        wrong = multiple_problems(method, values)
+        wrong = joint_problems(method, values)
         found = [located.problem((*place, key), message) for key, message in wrong.items()]
     return found + method_file_problems(method)
 

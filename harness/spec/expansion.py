@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.adapters.method import Method
-from harness.adapters.params import multiple_problems
+from harness.adapters.params import joint_problems
 from harness.errors import NotFoundError, Problem
 from harness.located import Located, Path_
 from harness.spec.behind_api import api_faults, untrainable
@@ -205,7 +205,7 @@ class Expansion:
         model = self.resolved(resolve_model, settings.base, at_("base.model", assignment))
         data = settings.data and self.resolved(resolve_data, settings.data, at_("data.train", assignment))
         lacking = train is None or model is None or (settings.data is not None and data is None)
-        if lacking or self._untrainable(settings, entry, place) or self._multiples_fail(entry, place, assignment):
+        if lacking or self._untrainable(settings, entry, place) or self._values_fail(entry, place, assignment):
             return None
         reference, known = model
         architecture = (known.config or {}).get("model_type")
@@ -251,13 +251,13 @@ class Expansion:
         self.problem((*place, MIXED if MIXED in entry else "method"), untrainable(settings.base))
         return True
 
-    def _multiples_fail(self, entry: dict[str, Any], place: Path_, assignment: Assignment) -> bool:
-        """Whether a multiple, such as a matrix's `2r`, comes out wrong for this entry."""
+    def _values_fail(self, entry: dict[str, Any], place: Path_, assignment: Assignment) -> bool:
+        """Whether values, a matrix's among them, don't go together in this entry: `2r` that comes out wrong, say."""
         before = len(self.problems)
         for part in parts_of(entry):
             method = self.method(part)
             given = {name: value for name, value in part.items() if name in method.params}
-            for name, message in multiple_problems(method, given).items():
+            for name, message in joint_problems(method, given).items():
                 axis = f"adapter.{name}"
                 at = assignment[axis].place if axis in assignment else (*place, name)
                 self.problem(at, f"{message} ({method.method})")

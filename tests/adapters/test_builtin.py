@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from transformers.activations import ACT2FN
 
 from harness.adapters.catalogue import find_methods
-from harness.adapters.params import resolve_config, resolve_params
+from harness.adapters.param import check_param
+from harness.adapters.params import joint_problems, resolve_config, resolve_params
+from harness.adapters.method import Method
 from harness.catalog.models import model_entry
 from harness.spec.run import AdapterRef
 from harness.train.adapter import ParameterCount, count_parameters
+from harness.tuners import DenseLoraConfig
 
 Formula = Callable[[int, int], float]
 
@@ -83,6 +87,27 @@ def test_what_layers_share_is_counted_once(stride, groups):
     routers = 2 * 3 * 140 * 2
 
     assert counted("lily", NARROW, stride_a=stride).trainable == pairs + routers
+
+
+@pytest.mark.parametrize("name", ["denselora", "denselora_unshared"])
+def test_its_file_allows_the_activations_that_its_class_takes(name):
+    method = find_methods().method(name)
+    known = ["identity", *ACT2FN]
+    pairs = [{"activation": first, "decoder_activation": second} for first in known for second in (None, *known)]
+
+    assert [pair for pair in pairs if allowed(method, pair)] == [pair for pair in pairs if built(pair)]
+
+
+def allowed(method: Method, given: dict[str, Any]) -> bool:
+    alone = [check_param(method.params[name], value, method.params) for name, value in given.items()]
+    return not any(alone) and not joint_problems(method, given)
+
+
+def built(given: dict[str, Any]) -> bool:
+    try:
+        return bool(DenseLoraConfig(**given))
+    except ValueError:
+        return False
 
 
 @pytest.mark.slow

@@ -132,6 +132,11 @@ def test_what_is_no_method(problems, head, message):
         ("x: {default: 3, choices: [1, 2]}", "params.x.default: default unknown value 3, allowed: 1, 2"),
         ("targets: QX", "params.targets: default knows the letters Q K V O G U D, got 'QX'"),
         ("x: {default: 3, min: 5, max: 2}", "params.x.min: must be at most max 2, got 5"),
+        (
+            "x: {default: null, follows: y, choices: [1]}",
+            "params.x.follows: 'y' is no other parameter, none is allowed here",
+        ),
+        ("{x: {default: null, follows: y}, y: 1}", "params.x.follows: needs choices, and null as the default"),
         ("label: 3", "params.label: is a field of every adapter: call it otherwise"),
     ],
 )

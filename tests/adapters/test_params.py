@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.adapters.param import check_param
-from harness.adapters.params import multiple_problems, resolve_config, resolve_params
+from harness.adapters.params import joint_problems, multiple_problems, resolve_config, resolve_params
 
 PARAMS = (
     "params:\n"
@@ -62,6 +62,20 @@ def test_multiples_follow_what_they_multiply(method):
 
 def test_the_result_of_a_multiple_is_bounded_too(method):
     assert multiple_problems(method(PARAMS), {"alpha": "0r"}) == {"alpha": "must be above 0, got 0 from '0r'"}
+
+
+def test_a_parameter_that_is_left_null_must_be_able_to_have_what_it_follows(method):
+    found = method(
+        "params:\n"
+        "  first: {default: a, choices: [a, b, c]}\n"
+        "  second: {default: null, follows: first, choices: [a, b]}\n"
+    )
+    told = {"first": "'c' can't be second too, which follows it: set second to one of a, b"}
+
+    assert check_param(found.params["second"], None, found.params) is None
+    assert joint_problems(found, {"first": "c"}) == told
+    assert joint_problems(found, {"first": "c", "second": None}) == told
+    assert joint_problems(found, {"first": "c", "second": "b"}) == {}
 
 
 def test_a_multiple_follows_a_multiple(method):

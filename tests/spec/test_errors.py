@@ -129,6 +129,14 @@ ENTRIES = {
         [{"method": "lora", "targets": "QX"}],
         "knows the letters Q K V O G U D, got 'QX'",
     ),
+    "adapters[0].activation": (
+        [{"method": "denselora", "r": 4, "activation": "relu"}],
+        "'relu' can't be decoder_activation too, which follows it: set decoder_activation to one of identity, linear",
+    ),
+    "adapters[0].decoder_activation": (
+        [{"method": "denselora", "decoder_activation": "relu"}],
+        "unknown value 'relu', did you mean 'gelu'?",
+    ),
     "adapters[0].mixed": ([{"mixed": [{"method": "lora"}]}], "must be a list of two or more adapters"),
     "adapters[0].mixed[1].method": (
         [{"mixed": [{"method": "lora"}, {"method": "none"}]}],
