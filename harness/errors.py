@@ -124,19 +124,73 @@ MOST_NAMES = 60
 """A longer list of what is allowed helps nobody."""
 LONGEST_NAME = 200
 """Characters; what is longer resembles no name."""
+ELSEWHERE = {
+    "rank": "r",
+    "lora_r": "r",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "target_modules": "targets",
+    "max_steps": "steps",
+    "num_train_epochs": "epochs",
+    "num_epochs": "epochs",
+    "per_device_train_batch_size": "micro_batch_size",
+    "gradient_accumulation_steps": "micro_batch_size",
+    "max_seq_length": "max_length",
+    "warmup_ratio": "warmup_steps",
+    "lr_scheduler_type": "lr_scheduler",
+    "optim": "optimizer",
+    "model_name_or_path": "model",
+    "torch_dtype": "dtype",
+    "max_samples": "limit",
+}
+"""What fields are called in PEFT, TRL and transformers."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The hint that follows an unknown name: the nearest known one, else all that is allowed."""
     allowed = sorted(map(str, known))
-    matches = [word for word in allowed if "_" in word and _initials(word) == name]
-    if not matches and len(str(name)) <= LONGEST_NAME:
-        matches = get_close_matches(str(name), allowed, n=1, cutoff=0.6)
-    if matches:
-        return f"did you mean {matches[0]!r}?"
+    match = closest(str(name), allowed)
+    if match is not None:
+        return f"did you mean {match!r}?"
     if len(allowed) > MOST_NAMES:
         return f"none of {len(allowed):,} known names is like it"
     return "allowed: " + ", ".join(allowed) if allowed else "none is allowed here"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is meant: what it is called elsewhere, its initials, or a slip of the fingers."""
+    allowed = sorted(known)
+    head, dot, last = name.rpartition(".")
+    meant = head + dot + ELSEWHERE.get(last, last)
+    if meant in allowed:
+        return meant
+    for word in allowed:
+        if "_" in word and _initials(word) == name:
+            return word
+    if len(name) > LONGEST_NAME:
+        return None
+    alike = get_close_matches(name, allowed, n=10, cutoff=0.6)
+    near = [word for word in alike if _slips(name, word) <= 1 + len(name) // 5 or _shortened(name, word)]
+    return min(near, key=lambda word: _slips(name, word), default=None)
+
+
+def _slips(name: str, word: str) -> int:
+    """The letters to be put in, left out, exchanged or swapped with their neighbour to turn one into the other."""
+    before, row = list[int](), list(range(len(word) + 1))
+    for i, letter in enumerate(name, 1):
+        before, above, row = row, before, [i]
+        for j, other in enumerate(word, 1):
+            slips = min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == word[j - 2] and name[i - 2] == other:
+                slips = min(slips, above[j - 2] + 1)
+            row.append(slips)
+    return row[-1]
+
+
+def _shortened(name: str, word: str) -> bool:
+    """Whether the name is the word without some of its letters, or begins with it: `fmt` and `formats` of `format`."""
+    letters = iter(word)
+    return name.startswith(word) or (word[:1] == name[:1] and all(letter in letters for letter in name))
 
 
 def _initials(word: str) -> str:

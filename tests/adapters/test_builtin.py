@@ -10,9 +10,9 @@ import pytest
 from transformers.activations import ACT2FN
 
 from harness.adapters.catalogue import find_methods
+from harness.adapters.method import Method
 from harness.adapters.param import check_param
 from harness.adapters.params import joint_problems, resolve_config, resolve_params
-from harness.adapters.method import Method
 from harness.catalog.models import model_entry
 from harness.spec.run import AdapterRef
 from harness.train.adapter import ParameterCount, count_parameters
