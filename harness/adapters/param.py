@@ -11,7 +11,7 @@ from harness.catalog.architectures import is_letters
 from harness.errors import nearest
 
 ALL_LINEAR = "all-linear"
-MULTIPLE = re.compile(r"^(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]\w*)$")
+MULTIPLE = re.compile(r"^((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)?\s*(?:\*\s*)?([a-z_]\w*)$")
 STEPS = "steps"
 """`0.1steps` is a share of the run's optimizer steps; it is resolved where they are known, at training."""
 POSITIVE = ("r", "alpha")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from harness.adapters.method import Method
 from harness.adapters.param import MULTIPLE, STEPS, Param, check_bounds
 from harness.adapters.shape import REFERENCE
 from harness.catalog.architectures import is_letters, module_names
+
+PLAIN_SHARE = re.compile(rf"\d*\.?\d*{STEPS}")
 
 
 def joint_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
@@ -38,7 +41,8 @@ def multiple_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
     found = {}
     for name, value in values.items():
         asked = given.get(name)
-        if name not in given or (value is asked and multiple_of(asked, method.params[name]) in (None, STEPS)):
+        multiple = multiple_of(asked, method.params[name])
+        if name not in given or multiple == STEPS or (multiple is None and value is asked):
             continue
         if isinstance(value, str):
             found[name] = f"must be a multiple of a number, got {asked!r}"
@@ -50,7 +54,8 @@ def multiple_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
 def resolve_params(method: Method, given: dict[str, Any]) -> dict[str, Any]:
     """Every parameter's value: the given one, else the default; multiples of other parameters computed.
 
-    Expects values that `check_param` accepts. Multiples of the steps, and of what they follow themselves, stay.
+    Expects values that `check_param` accepts. Multiples of the steps, and of what they follow themselves, stay; a
+    factor that is written in another way than `0.1steps` is written so, which training understands.
     """
     values = {name: given.get(name, param.default) for name, param in method.params.items()}
     return {name: _resolved(name, values, method.params, ()) for name in values}
@@ -64,6 +69,8 @@ def multiple_of(value: Any, param: Param) -> str | None:
 
 def _resolved(name: str, values: Mapping[str, Any], params: Mapping[str, Param], chain: tuple[str, ...]) -> Any:
     value, other = values[name], multiple_of(values[name], params[name])
+    if other == STEPS and not PLAIN_SHARE.fullmatch(value):
+        return f"{float(_factor(value)):.12f}".rstrip("0").rstrip(".") + STEPS
     if other not in values or other in (*chain, name):
         return value
     factor = _resolved(other, values, params, (*chain, name))

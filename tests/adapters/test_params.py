@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from harness.adapters.param import check_param
@@ -30,6 +32,11 @@ PARAMS = (
         ("r", None, "must be a whole number, got None"),
         ("alpha", "2r", None),
         ("alpha", "0.5 * r", None),
+        ("alpha", ".5r", None),
+        ("alpha", "1e-1r", None),
+        ("alpha", "2.E+1 r", None),
+        ("alpha", ".r", "must be a number or a multiple such as 2r, got '.r'"),
+        ("alpha", "e1r", "must be a number or a multiple such as 2r, got 'e1r'"),
         ("alpha", 0, "must be above 0, got 0"),
         ("alpha", 10**400, f"must be a number, got {10**400}"),
         ("alpha", "2steps", "must be a number or a multiple such as 2r, got '2steps'"),
@@ -58,6 +65,25 @@ def test_multiples_follow_what_they_multiply(method):
     found = resolve_params(method(PARAMS), {"r": 8})
     assert (found["alpha"], found["warm"]) == (16, "0.1steps")
     assert resolve_params(method(PARAMS), {"r": 3, "alpha": "0.5r"})["alpha"] == 1.5
+    assert resolve_params(method(PARAMS), {"r": 3, "alpha": ".5r"})["alpha"] == 1.5
+    assert resolve_params(method(PARAMS), {"r": 4, "alpha": "25e-2r"})["alpha"] == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "share"),
+    [("0.3steps", "0.3steps"), (".3steps", ".3steps"), ("3e-1steps", "0.3steps"), ("0.10 * steps", "0.1steps")],
+)
+def test_training_understands_every_share_of_the_steps(method, written, share):
+    assert multiple_problems(method(PARAMS), {"warm": written}) == {}
+    assert resolve_params(method(PARAMS), {"warm": written})["warm"] == share
+
+
+@pytest.mark.parametrize("value", ["9" * 400_000 + "!", "2" + " " * 400_000 + "!", "1e" + "9" * 400_000 + "!"])
+def test_a_long_text_that_is_no_multiple_is_told_at_once(method, value):
+    params, began = method(PARAMS).params, time.process_time()
+
+    assert check_param(params["alpha"], value, params)
+    assert time.process_time() - began < 1
 
 
 def test_the_result_of_a_multiple_is_bounded_too(method):
