@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from harness.adapters.method import Method
@@ -15,9 +15,28 @@ from harness.catalog.architectures import is_letters, module_names
 PLAIN_SHARE = re.compile(rf"\d*\.?\d*{STEPS}")
 
 
-def joint_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:
-    """What is wrong with values that are good each by itself, by parameter. Expects what `check_param` accepts."""
-    return _followed_problems(method, given) | multiple_problems(method, given)
+def joint_problems(method: Method, given: dict[str, Any], bad: Set[str] = frozenset()) -> dict[str, str]:
+    """What is wrong with values that are good each by itself, by parameter. Expects what `check_param` accepts.
+
+    bad: the parameters whose values it doesn't accept; what depends on them is not judged.
+    """
+    wrong = _followed_problems(method, given) | multiple_problems(method, given)
+    return {name: message for name, message in wrong.items() if not _depends(name, method, given, bad)}
+
+
+def _depends(name: str, method: Method, given: Mapping[str, Any], bad: Set[str]) -> bool:
+    """Whether a value is a multiple of a bad one, or what one would follow."""
+    if any(param.follows == name for other, param in method.params.items() if other in bad):
+        return True
+    seen = {name}
+    while name in method.params:
+        name = multiple_of(given.get(name, method.params[name].default), method.params[name]) or ""
+        if name in bad:
+            return True
+        if name in seen:
+            return False
+        seen.add(name)
+    return False
 
 
 def _followed_problems(method: Method, given: dict[str, Any]) -> dict[str, str]:

@@ -106,9 +106,10 @@ def _method_problems(
         for key, value in values.items()
         if (problem := _value_problem(method, key, value, place, located, extra))
     ]
-    if not found:
-        wrong = joint_problems(method, values)
-        found = [located.problem((*place, key), message) for key, message in wrong.items()]
+    bad = {name for name in values if located.problem((*place, name), "").field in {problem.field for problem in found}}
+    good = {name: value for name, value in values.items() if name in method.params and name not in bad}
+    wrong = joint_problems(method, good, bad)
+    found += [located.problem((*place, key), message) for key, message in wrong.items()]
     return found + method_file_problems(method)
 
 

@@ -23,6 +23,7 @@ from harness.spec.relative import make_absolute
 from harness.spec.schema import ExperimentFile
 from harness.spec.select import select_problems
 from harness.spec.task_names import resolve_tasks
+from harness.spec.together import together_problems
 
 
 def load_experiment(
@@ -66,5 +67,5 @@ def _checked(
     named = methods_of(entries, methods)
     problems += axis_problems(located, named) + select_problems(located, named)
     if problems:
-        raise SpecError(problems)
+        raise SpecError([*problems, *together_problems(located, overrides, problems)])
     return ExperimentSpec(file.name, profile, shown(path), file, located, overrides, methods, asked, question_of(path))

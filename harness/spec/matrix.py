@@ -11,7 +11,7 @@ from typing import Any
 from harness.adapters.method import Method
 from harness.adapters.param import check_param
 from harness.errors import Problem, first, nearest
-from harness.located import Located, Path_
+from harness.located import Located, Path_, dotted
 from harness.spec.entries import field_problems
 from harness.spec.names import NAMES, unknown_name
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
@@ -42,7 +42,13 @@ def axis_problems(located: Located, methods: Sequence[Method]) -> list[Problem]:
         return []
     allowed = AXES | params_of(methods)
     problems = first(_shape_problems(matrix, located, allowed)) + repeated_axes(matrix, located)
-    return problems or first(value_problems(matrix, located, methods))
+    return problems + first(value_problems(without(matrix, problems), located, methods))
+
+
+def without(axes: dict[str, Any], problems: Sequence[Problem], under: Path_ = MATRIX) -> dict[str, Any]:
+    """The axes that none of the problems is about."""
+    told = {problem.field for problem in problems}
+    return {key: values for key, values in axes.items() if not any(f.startswith(dotted((*under, key))) for f in told)}
 
 
 def params_of(methods: Iterable[Method]) -> set[str]:

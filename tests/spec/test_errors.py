@@ -184,6 +184,48 @@ def test_a_field_that_can_not_be(problems, field, fields, message):
     assert len(found) == 1
 
 
+def test_what_does_not_go_together_is_told_beside_other_problems(problems):
+    found = problems(
+        train={"epochs": 1, "steps": 10, "batch_size": 16, "micro_batch_size": 5, "learing_rate": 1},
+        adapters=[{"method": "lora", "r": 4, "alpha": "0r"}, {"method": "lora", "r": 4, "foo": 1, "alpha": "0r"}],
+        matrix={"train.micro_batch_size": [3], "adapter.q": [1]},
+    )
+    assert {field: message.partition(",")[0] for field, message in found.items()} == {
+        "train.steps": "excludes epochs: set one of them",
+        "train.micro_batch_size": "must divide batch_size 16",
+        "train.learing_rate": "unknown field",
+        "adapters[0].alpha": "must be above 0",
+        "adapters[1].alpha": "must be above 0",
+        "adapters[1].foo": "lora has no such parameter",
+        "matrix.train.micro_batch_size[0]": "must divide batch_size 16",
+        "matrix.adapter.q": "no adapter has this parameter",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"train": {"batch_size": "12", "micro_batch_size": 3}}, ["train.batch_size"]),
+        ({"train": {"batch_sise": 12, "micro_batch_size": 3}}, ["train.batch_sise"]),
+        (
+            {"train": {"batch_size": "12"}, "matrix": {"train.micro_batch_size": [3]}},
+            ["train.batch_size"],
+        ),
+        (
+            {"train": {"lr": 1}, "matrix": {"zip": [{"train.micro_batch_size": [3], "train.batch_size": [12]}]}},
+            ["train.lr"],
+        ),
+        ({"adapters": [{"method": "lora", "r": "x", "alpha": "2r"}]}, ["adapters[0].r"]),
+        (
+            {"adapters": [{"method": "denselora", "activation": "relu", "decoder_activation": "glu"}]},
+            ["adapters[0].decoder_activation"],
+        ),
+    ],
+)
+def test_nothing_is_told_that_another_problem_may_be_the_cause_of(problems, fields, told):
+    assert list(problems(**fields)) == told
+
+
 def test_fields_of_an_entry_are_checked_together_with_the_experiments(experiment, problems):
     entry = {"method": "lora", "train": {"micro_batch_size": 32}}
 
