@@ -106,7 +106,9 @@ def _method_problems(
         for key, value in values.items()
         if (problem := _value_problem(method, key, value, place, located, extra))
     ]
-    bad = {name for name in values if located.problem((*place, name), "").field in {problem.field for problem in found}}
+    bad = {
+        name for name in values if located.problem((*place, name), "").field in {problem.field for problem in found}
+    }
     good = {name: value for name, value in values.items() if name in method.params and name not in bad}
     wrong = joint_problems(method, good, bad)
     found += [located.problem((*place, key), message) for key, message in wrong.items()]

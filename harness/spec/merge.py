@@ -16,6 +16,12 @@ EITHER_OR: tuple[tuple[Path_, tuple[str, ...]], ...] = (
     (("score", "decoding"), ("beams", "sample")),
 )
 """Mappings and their fields of which a later document's choice replaces the earlier one's."""
+OWNED: dict[Path_, tuple[str, ...]] = {
+    ("data", "train", "url"): ("sha256",),
+    ("data", "train", "hub"): ("revision", "config", "split"),
+    ("base", "model"): ("revision",),
+}
+"""Fields that say more of another field's value, and go with it where a later document has another value there."""
 
 
 def merge(*documents: Located) -> Located:
@@ -51,6 +57,8 @@ class _Laying:
                 continue
             if value is not None:
                 self._drop_rivals(below, above, here)
+            if value != below.get(key):
+                self._drop_owned(below, above, here)
             below[key] = deepcopy(value)
             self.replaced.add(here)
 
@@ -63,6 +71,14 @@ class _Laying:
                 if rival in below and rival not in above:
                     del below[rival]
                     self.dropped.add((*parent, rival))
+                    self._drop_owned(below, above, (*parent, rival))
+
+    def _drop_owned(self, below: dict[str, Any], above: dict[str, Any], place: Path_) -> None:
+        """The hash of one address is not that of another."""
+        for name in OWNED.get(place, ()):
+            if name in below and name not in above:
+                del below[name]
+                self.dropped.add((*place[:-1], name))
 
     def move_marks(self) -> None:
         """Forgets the marks of what gave way and takes over those of what took its place, in one pass."""

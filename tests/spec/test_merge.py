@@ -24,6 +24,20 @@ def test_mappings_merge_by_key_and_lists_replace():
         ("train: {epochs: 2}", "train: {steps: 5}", {"train": {"steps": 5}}),
         ("train: {epochs: 2}", "train: {steps: null}", {"train": {"epochs": 2, "steps": None}}),
         ("data: {train: {path: a}}", "data: {train: {hub: b}}", {"data": {"train": {"hub": "b"}}}),
+        ("data: {train: {url: a, sha256: b}}", "data: {train: {path: c}}", {"data": {"train": {"path": "c"}}}),
+        ("data: {train: {url: a, sha256: b}}", "data: {train: {url: c}}", {"data": {"train": {"url": "c"}}}),
+        (
+            "data: {train: {url: a, sha256: b}}",
+            "data: {train: {url: a, format: text}}",
+            {"data": {"train": {"url": "a", "sha256": "b", "format": "text"}}},
+        ),
+        (
+            "data: {train: {hub: a, revision: b, config: c, split: d, format: text}}",
+            "data: {train: {hub: e, split: f}}",
+            {"data": {"train": {"hub": "e", "split": "f", "format": "text"}}},
+        ),
+        ("base: {model: a, revision: b}", "base: {model: c}", {"base": {"model": "c"}}),
+        ("base: {model: a, revision: b}", "base: {dtype: c}", {"base": {"model": "a", "revision": "b", "dtype": "c"}}),
         (
             "score: {decoding: {beams: 4}}",
             "score: {decoding: {sample: {top_k: 5}}}",
@@ -33,6 +47,12 @@ def test_mappings_merge_by_key_and_lists_replace():
 )
 def test_a_later_choice_replaces_the_one_that_it_excludes(below, above, expected):
     assert merged(below, above) == expected
+
+
+def test_a_place_that_set_gives_takes_the_fields_of_the_former_one_with_it():
+    below = parse_yaml("data: {train: {url: a, sha256: b}}", "x.yaml")
+    found = merge(below, assignments(["data.train.path=c"], []))
+    assert (found.data, ("data", "train", "sha256") in found.marks) == ({"data": {"train": {"path": "c"}}}, False)
 
 
 def test_every_value_keeps_the_place_where_it_was_written():
