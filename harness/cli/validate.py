@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from harness.spec.experiment import ExperimentSpec
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@click.option("--profile", metavar="P", help="Only this profile. Default: each that the file has.")
+@click.option(
+    "--profile", metavar="P", help="Only this profile. Default: $HARNESS_PROFILE, else each that the file has."
+)
 @as_json
 @click.pass_obj
 def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as_json: bool) -> None:
@@ -28,6 +31,7 @@ def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as
     problems: list[Problem] = []
     valid: list[str] = []
     methods = find_methods(settings.adapters)
+    profile = profile or os.environ.get("HARNESS_PROFILE")
     for spec in specs:
         found = _problems(methods, spec, profile)
         problems += found

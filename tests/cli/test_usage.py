@@ -28,6 +28,19 @@ def test_validate_prints_problems_as_json(project: Project) -> None:
     assert (problem["file"], problem["line"], problem["field"]) == ("bad.yaml", 6, "score.limit")
 
 
+def test_validate_looks_at_the_profile_that_the_environment_names(project: Project, monkeypatch) -> None:
+    project.write("two.yaml", EXPERIMENT + "profiles: {tiny: {}, broken: {score: {limit: 0}}}\n")
+    assert "score.limit" in project.harness("validate", "two.yaml", exits=2).stderr
+    environment = project.environment()
+    monkeypatch.setattr(Project, "environment", lambda self: environment | {"HARNESS_PROFILE": "tiny"})
+
+    assert project.harness("validate", "two.yaml").stdout == "two.yaml: valid\n"
+    unknown = "line.yaml:1 profiles: unknown profile 'tiny', allowed: paper\n"
+    assert project.harness("validate", "line.yaml", "two.yaml", exits=2).stderr == unknown
+    assert project.harness("plan", "line.yaml", exits=2).stderr == unknown
+    assert "score.limit" in project.harness("validate", "two.yaml", "--profile", "broken", exits=2).stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
