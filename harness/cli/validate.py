@@ -38,12 +38,11 @@ def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as
         valid += [] if found else [spec]
     if as_json:
         print_json({"valid": valid, "problems": [vars(problem) for problem in problems]})
-    if problems and not as_json:
+    if problems:
         raise SpecError(problems)
     if not as_json:
         for spec in valid:
             click.echo(f"{spec}: valid")
-    click.get_current_context().exit(2 if problems else 0)
 
 
 def _problems(methods: Catalogue, spec: str, profile: str | None) -> list[Problem]:

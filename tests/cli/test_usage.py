@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import EXPERIMENT, Project
@@ -22,7 +24,9 @@ def test_every_problem_is_named_at_once_with_its_line(project: Project) -> None:
 
 def test_validate_prints_problems_as_json(project: Project) -> None:
     project.write("bad.yaml", EXPERIMENT.replace("limit: 5", "limit: 0"))
-    document = project.json("validate", "line.yaml", "bad.yaml", "--json", exits=2)
+    done = project.harness("validate", "line.yaml", "bad.yaml", "--json", exits=2)
+    document = json.loads(done.stdout)
+    assert done.stderr == "bad.yaml:6 score.limit: must be at least 1, got 0\n"
     assert document["valid"] == ["line.yaml"]
     (problem,) = document["problems"]
     assert (problem["file"], problem["line"], problem["field"]) == ("bad.yaml", 6, "score.limit")
