@@ -29,12 +29,19 @@ def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_papers_tables_and_figures_have_a_micro_scale():
+def test_the_papers_tables_and_figures_and_our_own_questions_have_a_micro_scale():
     asked = {
         "commonsense", "arithmetic", "granularity", "components", "low_resource", "rank", "increments", "related",
-        "methods",
+        "methods", "smoke", "likelihood", "tuned",
     }  # fmt: skip
     assert {path.stem for path in MICRO} == asked
+
+
+@pytest.mark.parametrize("name", ["smoke", "likelihood", "tuned"])
+def test_a_file_that_is_micro_as_it_stands_has_the_same_runs_at_its_micro_scale(name):
+    path = FOLDER / f"{name}.yaml"
+    plain, micro = (expand(load_experiment(path, profile)) for profile in ("paper", "micro"))
+    assert [run.run_id for run in micro] == [run.run_id for run in plain]
 
 
 @pytest.mark.slow
