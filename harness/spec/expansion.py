@@ -30,6 +30,7 @@ from harness.spec.resolve import (
     resolve_prompt,
     resolve_score,
     resolve_train,
+    revision_faults,
 )
 from harness.spec.run import RunSpec, ScoreSettings, TrainSettings
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
@@ -122,6 +123,7 @@ class Expansion:
         if any(part is None for part in parts.values()):
             return None
         faults = api_faults(parts["base"], parts["score"], parts["prompt"])
+        faults |= self._once(("revision", repr(parts["base"])), lambda: revision_faults(parts["base"]))
         for field, message in faults.items():
             self.problem(at_(field, assignment), message)
         return None if faults else Settings(**parts)

@@ -52,6 +52,14 @@ def resolve_model(base: BaseSpec) -> tuple[ModelRef, ModelEntry]:
     return reference, entry
 
 
+def revision_faults(base: BaseSpec) -> dict[str, str]:
+    """Messages by field: a revision of a model that has none. Expects a name that is a model."""
+    if base.api is not None or base.revision is None or (entry := model_entry(base.model)).source == "hub":
+        return {}
+    held = "embedded" if entry.source == "embedded" else "in a package" if entry.source == "package" else "a directory"
+    return {"base.revision": f"belongs to hub models (owner/name), got {base.revision!r} for {entry.name}, {held}"}
+
+
 def _served(base: BaseSpec, api: Api) -> tuple[ModelRef, ModelEntry]:
     reference = ApiRef(
         protocol=api,

@@ -164,6 +164,10 @@ FIELDS = {
     "data.train": ({"data": {"train": "mikro"}}, "unknown data set 'mikro', did you mean 'micro'?"),
     "data.train.fmt": ({"data": {"train": {"path": "a", "fmt": 1}}}, "unknown field, did you mean 'format'?"),
     "base.model": ({"base": {"model": "a b/c"}}, "'a b/c' is no catalog name, no directory here and no hub id"),
+    "base.revision": (
+        {"base": {"model": "micro-llama", "revision": "abc"}},
+        "belongs to hub models (owner/name), got 'abc' for micro-llama, embedded",
+    ),
     "base.modl": ({"base": {"model": "micro-llama", "modl": 1}}, "unknown field, did you mean 'model'?"),
     "prompt": ({"prompt": "lm_adapters"}, "unknown prompt 'lm_adapters', did you mean 'llm_adapters'?"),
     "score.decoding": ({"score": {"decoding": "beam"}}, "must be greedy, {beams: N} or {sample: {temperature"),
@@ -182,6 +186,16 @@ def test_a_field_that_can_not_be(problems, field, fields, message):
     found = problems(**fields)
     assert found[field].startswith(message)
     assert len(found) == 1
+
+
+def test_a_revision_belongs_to_a_model_on_the_hub(experiment, problems, write, folder):
+    write("local/config.json", '{"model_type": "gpt2"}')
+    experiment(base={"model": "owner/name", "revision": "abc"})
+    experiment(base={"model": "llama3-8b", "revision": "abc"})
+    for model in ("./local", "smollm2-135m"):
+        assert list(problems(base={"model": model, "revision": "abc"})) == ["base.revision"]
+    matrix = {"base.revision": ["abc"]}
+    assert list(problems(matrix=matrix)) == ["matrix.base.revision[0]"]
 
 
 def test_what_does_not_go_together_is_told_beside_other_problems(problems):
