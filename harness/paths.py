@@ -70,7 +70,7 @@ class RunPaths:
     @property
     def lock(self) -> Path:
         """Held by the worker that trains or loads these weights, whichever of their runs it does."""
-        return self.root / "work" / f"{self.train_id}.lock"
+        return self.root / "locks" / self.train_id
 
     @property
     def log(self) -> Path:

@@ -59,4 +59,4 @@ def test_commands_that_begin_at_once_train_once_for_a_database_and_score_the_sam
             saved |= {training.provenance["saved"] for training in trainings.values()}
             trained += [training.provenance["resumed_from"] for training in trainings.values()]
     assert (len(saved), trained) == (1, [None, None])
-    assert not list((tmp_path / ".harness" / "work").iterdir())
+    assert not [file for folder in ("work", "locks") for file in (tmp_path / ".harness" / folder).iterdir()]
