@@ -190,7 +190,9 @@ def test_a_crashed_training_resumes_from_its_last_whole_checkpoint(
     assert same(expected, saved(paths))
 
 
-@pytest.mark.parametrize("lost", [True, False], ids=["lost", "changed"])
+@pytest.mark.parametrize(
+    "lost", [pytest.param(True, marks=pytest.mark.slow, id="lost"), pytest.param(False, id="changed")]
+)
 def test_a_best_checkpoint_that_is_not_whole_is_not_taken_for_the_best(
     lost: bool, fit: Train, data: DataRef, paths: RunPaths, fresh_base: Callable[[], PreTrainedModel]
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_best_checkpoint_that_is_not_whole_is_not_taken_for_the_best(
     assert same(expected, saved(paths))
 
 
+@pytest.mark.slow
 def test_a_best_checkpoint_that_changes_while_it_is_trained_ends_the_run(
     fit: Train,
     data: DataRef,
