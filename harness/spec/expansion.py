@@ -19,7 +19,7 @@ from harness.spec.experiment import ExperimentSpec
 from harness.spec.fields import IDENTITY
 from harness.spec.identity import Forms, field_class
 from harness.spec.identity import seeded as with_seed
-from harness.spec.matrix import Assignment, assignments_of, count_assignments, excluded
+from harness.spec.matrix import Assignment, assignments_of, count_assignments, matching
 from harness.spec.merge import merge
 from harness.spec.problems import problems_of
 from harness.spec.resolve import (
@@ -78,6 +78,7 @@ class Expansion:
     def __init__(self, experiment: ExperimentSpec) -> None:
         self.experiment = experiment
         self.problems: list[Problem] = []
+        self._matched: set[int] = set()
         self._known: dict[Any, Any] = {}
         self._forms = Forms()
 
@@ -197,7 +198,13 @@ class Expansion:
         self, settings: Settings, run: RunSpec, entry: dict[str, Any], seed: int, assignment: Assignment
     ) -> bool:
         rules = self.experiment.file.matrix.get("exclude")
-        return bool(rules) and excluded(_facts(settings, run, entry, seed, assignment), rules)
+        matched = matching(_facts(settings, run, entry, seed, assignment), rules) if rules else []
+        self._matched.update(matched)
+        return bool(matched)
+
+    def idle_rules(self) -> list[int]:
+        """The rules of `exclude` that took out no point, once all rows are made."""
+        return [at for at in range(len(self.experiment.file.matrix.get("exclude") or ())) if at not in self._matched]
 
     def template(self, settings: Settings, entry: dict[str, Any], index: int, assignment: Assignment) -> Point | None:
         """The run of an entry, still without its seed and ids; None where something in it can't be."""

@@ -10,6 +10,7 @@ from harness.errors import SpecError
 from harness.spec.candidates import TunedExpansion
 from harness.spec.expansion import Expansion, Point
 from harness.spec.experiment import ExperimentSpec
+from harness.spec.files import PAPER
 from harness.spec.labels import labelled
 from harness.spec.run import RunSpec
 from harness.spec.tuning import Tried, Tuning
@@ -55,6 +56,10 @@ def rows(experiment: ExperimentSpec) -> tuple[Point | Tuning, ...]:
     if not found and not expansion.problems:
         message = "excludes every run of the experiment"
         expansion.problems.append(experiment.located.problem(("matrix", "exclude"), message))
+    elif not expansion.problems and experiment.profile == PAPER and not experiment.overrides.data:
+        # At another scale, or changed on the command line, an experiment may have no use for a rule.
+        for index in expansion.idle_rules():
+            expansion.problem(("matrix", "exclude", index), "takes out no point")
     if expansion.problems:
         raise SpecError(list(dict.fromkeys(expansion.problems)))
     heads = tuple(row if isinstance(row, Point) else row.candidates[0].runs[0] for row in found.values())

@@ -65,7 +65,7 @@ def _checked(
         problem for index, entry in enumerate(entries) for problem in entry_problems(entry, index, located, methods)
     )
     named = methods_of(entries, methods)
-    problems += axis_problems(located, named) + select_problems(located, named)
+    problems += axis_problems(located, named, methods.methods) + select_problems(located, named)
     if problems:
         raise SpecError([*problems, *together_problems(located, overrides, problems)])
     return ExperimentSpec(file.name, profile, shown(path), file, located, overrides, methods, asked, question_of(path))

@@ -35,13 +35,17 @@ class Choice:
 Assignment = dict[str, Choice]
 
 
-def axis_problems(located: Located, methods: Sequence[Method]) -> list[Problem]:
-    """What is wrong with the matrix: its fields, its shape, each of its values. `methods`: those of the adapters."""
+def axis_problems(located: Located, methods: Sequence[Method], known: Iterable[str] = ()) -> list[Problem]:
+    """What is wrong with the matrix: its fields, its shape, each of its values.
+
+    methods: those of the adapters; known: the names of all methods that there are.
+    """
     matrix = located.data.get("matrix")
     if not isinstance(matrix, dict):
         return []
     allowed = AXES | params_of(methods)
     problems = first(_shape_problems(matrix, located, allowed)) + repeated_axes(matrix, located)
+    problems += first(_rule_problems(matrix.get("exclude"), located, {*known, *_named(located)}))
     return problems + first(value_problems(without(matrix, problems), located, methods))
 
 
@@ -160,6 +164,23 @@ def _exclude_problems(rules: Any, located: Located, axes: set[str]) -> Iterator[
                 yield located.problem((*here, key), f"unknown field, {nearest(key, allowed)}")
 
 
+def _named(located: Located) -> set[str]:
+    """The methods that the adapters are, as `exclude` calls them."""
+    adapters = located.data.get("adapters")
+    entries = [entry for entry in adapters if isinstance(entry, dict)] if isinstance(adapters, list) else []
+    return {"mixed" if "mixed" in entry else str(entry.get("method")) for entry in entries}
+
+
+def _rule_problems(rules: Any, located: Located, named: set[str]) -> Iterator[Problem]:
+    """Methods of rules that no adapter is. Another one that exists may be a profile's, and is no mistake."""
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        name = rule.get("adapter.method") if isinstance(rule, dict) else None
+        if name is not None and (not isinstance(name, str) or name not in named):
+            place: Path_ = ("matrix", "exclude", index, "adapter.method")
+            hint = nearest(str(name), _named(located))
+            yield located.problem(place, f"no adapter has the method {name!r}, {hint}")
+
+
 def assignments_of(matrix: dict[str, Any], under: Path_ = MATRIX) -> Iterator[Assignment]:
     """Every combination of the matrix's values, in the order of the file; one empty one without a matrix."""
     for combination in product(*_axes(matrix, under)):
@@ -186,6 +207,8 @@ def _zipped(group: dict[str, list[Any]], place: Path_) -> list[Assignment]:
     return [{key: Choice(values[at], (*place, key, at)) for key, values in group.items()} for at in range(length)]
 
 
-def excluded(facts: dict[str, list[Any]], rules: Sequence[dict[str, Any]]) -> bool:
-    """Whether a rule of `exclude` matches: each value that it names is among the point's."""
-    return any(all(value in facts.get(key, ()) for key, value in rule.items()) for rule in rules)
+def matching(facts: dict[str, list[Any]], rules: Sequence[dict[str, Any]]) -> list[int]:
+    """The rules of `exclude` that match: each value that one names is among the point's."""
+    return [
+        index for index, rule in enumerate(rules) if all(value in facts.get(key, ()) for key, value in rule.items())
+    ]

@@ -40,6 +40,36 @@ def test_a_rule_excludes_the_points_with_all_its_values(experiment):
     assert table(found, "adapter.method", "data.fraction") == [("dora", 0.1), ("lora", 1), ("dora", 1)]
 
 
+@pytest.mark.parametrize(
+    ("rule", "field", "message"),
+    [
+        (
+            {"adapter.method": "lorra"},
+            "matrix.exclude[0].adapter.method",
+            "no adapter has the method 'lorra', did you mean 'lora'?",
+        ),
+        (
+            {"adapter.method": ["lora"]},
+            "matrix.exclude[0].adapter.method",
+            "no adapter has the method ['lora'], allowed: dora, lora",
+        ),
+        ({"adapter.method": "vera"}, "matrix.exclude[0]", "takes out no point"),
+        ({"adapter.method": "lora", "data.fraction": 0.2}, "matrix.exclude[0]", "takes out no point"),
+    ],
+)
+def test_a_rule_that_takes_out_nothing(problems, rule, field, message):
+    adapters = [{"method": "lora"}, {"method": "dora"}]
+    rules = [rule, {"adapter.method": "dora", "data.fraction": 0.1}]
+    assert problems(adapters=adapters, matrix={"data.fraction": [0.1, 1.0], "exclude": rules}) == {field: message}
+
+
+def test_a_rule_may_take_out_nothing_at_another_scale_or_after_set(experiment):
+    adapters, rule = [{"method": "lora"}, {"method": "dora"}], {"adapter.method": "lora", "data.fraction": 0.1}
+    fields = {"adapters": adapters, "matrix": {"data.fraction": [0.1, 1.0], "exclude": [rule]}}
+    experiment("data.fraction=1.0", **fields)
+    experiment(profile="tiny", profiles={"tiny": {"adapters": [{"method": "dora"}]}}, **fields)
+
+
 def test_a_rule_sees_defaults_and_values_outside_the_matrix(experiment):
     adapters = [{"method": "lora"}, {"method": "lora", "r": 8}]
     rules = [{"adapter.r": 16, "train.batch_size": 16, "prompt": "none"}, {"adapter.r": 8, "seed": 1}]
