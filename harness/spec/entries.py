@@ -13,10 +13,10 @@ from harness.adapters.param import check_param
 from harness.adapters.params import joint_problems
 from harness.errors import NotFoundError, Problem, SpecError, nearest
 from harness.located import Located, Mark, Path_
+from harness.spec.mixtures import MIXABLE, can_be_mixed
 from harness.spec.problems import problems_of
 from harness.spec.schema import TrainSpec
 
-MIXABLE = "lora, dora and denselora"
 ENTRY_FIELDS = {"label", "train"}
 
 
@@ -79,9 +79,9 @@ def _mixed_problems(entry: dict[str, Any], place: Path_, located: Located, metho
 
 
 def _part_problems(part: dict[str, Any], place: Path_, located: Located, methods: Catalogue) -> list[Problem]:
-    """Methods that can't be a part: those that change more than the modules that they adapt."""
+    """Methods that can't be a part."""
     method = methods.methods.get(str(part.get("method")))
-    if method is None or (method.trains == "adapter" and not (method.callbacks or method.trainer or method.optimizer)):
+    if method is None or can_be_mixed(method):
         return []
     return [located.problem((*place, "method"), f"{method.method} can't be mixed with others; mix {MIXABLE}")]
 

@@ -21,6 +21,7 @@ from harness.spec.identity import Forms, field_class
 from harness.spec.identity import seeded as with_seed
 from harness.spec.matrix import Assignment, assignments_of, count_assignments, matching
 from harness.spec.merge import merge
+from harness.spec.mixtures import shared_targets
 from harness.spec.problems import problems_of
 from harness.spec.resolve import (
     MIXED,
@@ -32,7 +33,7 @@ from harness.spec.resolve import (
     resolve_train,
     revision_faults,
 )
-from harness.spec.run import RunSpec, ScoreSettings, TrainSettings
+from harness.spec.run import AdapterRef, RunSpec, ScoreSettings, TrainSettings
 from harness.spec.schema import BaseSpec, DataSpec, ScoreSpec, TrainSpec
 from harness.spec.tuning import Tuning
 
@@ -225,7 +226,7 @@ class Expansion:
                 _decided_at(entry, place, assignment),
             ),
         )
-        if adapter is None:
+        if adapter is None or self._shared(adapter.parts, place, assignment):
             return None
         trained = adapter.trains != "nothing"
         run = RunSpec(
@@ -259,6 +260,14 @@ class Expansion:
             return False
         self.problem((*place, MIXED if MIXED in entry else "method"), untrainable(settings.base))
         return True
+
+    def _shared(self, parts: Sequence[AdapterRef], place: Path_, assignment: Assignment) -> bool:
+        """Whether two parts of a mixture adapt the same modules."""
+        shared = shared_targets(parts)
+        for number, message in shared.items():
+            axis = assignment.get("adapter.targets")
+            self.problem(axis.place if axis else (*place, MIXED, number, "targets"), message)
+        return bool(shared)
 
     def _values_fail(self, entry: dict[str, Any], place: Path_, assignment: Assignment) -> bool:
         """Whether values, a matrix's among them, don't go together in this entry: `2r` that comes out wrong, say."""

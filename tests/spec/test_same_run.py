@@ -61,7 +61,9 @@ lora = st.fixed_dictionaries(
 entries = st.one_of(
     st.just({"method": "none"}),
     st.builds(lambda entry, train: {**entry, "train": train}, lora, trains),
-    st.builds(lambda parts: {"mixed": parts}, st.lists(lora, min_size=2, max_size=2)),
+    st.builds(
+        lambda first, second: {"mixed": [first | {"targets": "QKV"}, second | {"targets": ["up_proj"]}]}, lora, lora
+    ),
 )
 experiments = st.fixed_dictionaries(
     {
