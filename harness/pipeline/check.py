@@ -18,6 +18,8 @@ from harness.spec.identity import canonical
 from harness.spec.run import RunSpec
 
 ALL_ROLES = frozenset({"identity"})
+HELD_TO = "names that the model lacks"
+"""What a kept count was checked against; counts of a version that didn't check it are made again."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def _shape(run: RunSpec) -> str:
 
 def _remembered(run: RunSpec, shape: str, kept: Kept) -> Counted:
     """The count from an earlier command, where what determines it can't have changed since."""
-    key = [shape, run.model.dtype, run.model.quantization, versions()]
+    key = [HELD_TO, shape, run.model.dtype, run.model.quantization, versions()]
     fixed = all(name.startswith(OURS) for name in classes_of(run.adapter)) and run.adapter.loads is None
     if fixed and (known := kept.get(key)) is not None:
         return Counted(**known)

@@ -15,6 +15,7 @@ import harness.tuners
 from harness.errors import RunError
 from harness.spec.run import AdapterRef
 from harness.train.reference import resolve
+from harness.train.targets import check_targets
 
 SHARE_OF_STEPS = re.compile(r"(\d*\.?\d*)steps")
 STEPS_FOR_COUNTING = 1000
@@ -166,6 +167,7 @@ def count_parameters(config: dict[str, Any], ref: AdapterRef) -> ParameterCount:
         size = base.num_parameters()
         if ref.trains == "nothing":
             return loaded_count(ref, size)
+        check_targets(base, ref)
         try:
             return counted(attach(base, ref, STEPS_FOR_COUNTING, seed=0), size)
         except (RunError, RuntimeError) as error:

@@ -84,7 +84,8 @@ def test_a_run_whose_class_can_not_be_used_is_a_problem_and_no_crash(method, con
 
 
 def test_modules_that_are_not_there_are_a_problem(folder):
-    assert "Target modules {'nothing_proj'} not found" in problem("{method: lora, targets: [nothing_proj]}")
+    told = problem("{method: lora, targets: [q_proj, nothing_proj]}")
+    assert told.startswith("lora: target_modules: the model has no module 'nothing_proj', allowed: ")
 
 
 def test_what_a_class_says_is_told_in_one_line(method, folder):
