@@ -152,7 +152,7 @@ def test_a_new_method_and_a_new_task_are_all_that_is_done(finished: Project) -> 
     actions = {label: run["action"] for label, run in plan.items()}
     assert actions == {"none": "score", "dora": "train", "lora": "score", "denselora": "score"}
     assert "is kept" in plan["lora"]["reason"]
-    done = finished.json("run", "wider.yaml", "--json")
+    done = finished.json("run", "wider.yaml", "--executor", "in-process", "--json")
     assert {run["outcome"] for run in done["runs"]} == {"complete"}
     shown = finished.json("show", plan["lora"]["run_id"], "--json")
     assert len({score["task"] for score in shown["scores"]}) == 3

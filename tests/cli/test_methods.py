@@ -86,7 +86,7 @@ def test_a_diverged_run_fails_alone_and_is_counted_at_the_foot(project: Project)
     project.write(
         "line.yaml", with_adapters("{method: lora, r: 4, train: {learning_rate: 1.0e+30}}", "{method: dora, r: 4}")
     )
-    board = project.json("run", "line.yaml", "--json", exits=1)["leaderboard"]
+    board = project.json("run", "line.yaml", "--executor", "in-process", "--json", exits=1)["leaderboard"]
     assert [row["method"] for row in board["rows"]] == ["dora"]
     assert board["failed"] == 1
     failed = [run for run in project.json("status", "--json")["runs"] if run["status"] == "failed"]
