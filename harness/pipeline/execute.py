@@ -42,6 +42,7 @@ class Result:
     """How a run ended: `complete`, `failed` (with its kind and message), `stopped`, or `lost` to another worker.
 
     Or it is `blocked`: it waits until what the message says is mended; halts: no other run can go on here before that.
+    unasked: it is lost because the experiment, as it is recorded now, does not ask for it.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class Result:
     kind: str | None = None
     message: str | None = None
     halts: bool = False
+    unasked: bool = False
 
 
 @dataclass(frozen=True)

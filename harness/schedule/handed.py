@@ -27,9 +27,11 @@ def specification(store: Store, run_id: str, asker: Asker) -> RunSpec | None:
     tasks = next((place.tasks for place in asked if place.profile == asker.profile), None)
     if tasks is None:
         return None
-    (record,) = store.runs([run_id])
+    records = store.runs([run_id])
+    if not records:
+        return None
     try:
-        run = RunSpec.model_validate(record.spec)
+        run = RunSpec.model_validate(records[0].spec)
     except ValueError as error:
         raise RunError("internal", f"the recorded specification of {run_id} can't be read: {error}") from error
     if identified(run).run_id != run_id:

@@ -25,6 +25,7 @@ class Loop:
     """Does runs in turn. results: how each that was begun ended, in the order in which they did.
 
     timeout: the seconds that a run may take. It ends itself then; one that can't is aborted `grace` seconds later.
+    restore: writes down again what the command asks, where another one on the same experiment has forgotten it.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Loop:
         timeout: float | None = None,
         grace: float = GRACE_SECONDS,
         retries: Retries | None = None,
+        restore: Callable[[], object] = lambda: None,
     ) -> None:
         self._executor, self._listen, self._fail_fast = executor, listen, fail_fast
         self._timeout, self._grace, self._retries = timeout, grace, retries or Retries()
-        self._waiting = list(runs)
+        self._restore, self._waiting = restore, list(runs)
         self._jobs: list[tuple[RunSpec, Job]] = []
         self.results: list[Result] = []
 
@@ -93,6 +95,8 @@ class Loop:
         self._jobs = [(run, job) for run, job in self._jobs if job.result is None]
         for run, result in ended:
             if not self._executor.stopping and self._retries.grants(result):
+                if result.unasked:
+                    self._restore()
                 self._waiting.append(run)
                 self._listen(run, {"event": "again", "result": result})
                 continue

@@ -73,7 +73,8 @@ class Narrator:
         if kind == "changed":
             return f"memory is short; goes on with {event['setting']} {event['value']}"
         if kind == "again":
-            return f"{event['result'].kind}: {event['result'].message}; tried again"
+            result = event["result"]
+            return f"{result.kind}: {result.message}; tried again" if result.kind else f"{result.message}; asked again"
         if kind == "task":
             return f"score {event['task']} ({event['index']}/{event['of']})"
         return str(event.get("stage", kind))

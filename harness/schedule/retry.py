@@ -1,4 +1,4 @@
-"""Which failures are tried again within one command, and when."""
+"""Which runs are tried again within one command, and when."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from harness.pipeline.execute import Result
 
 MOST = {"crashed": 1}
 """How often a run is tried again after a failure of a kind. What is not named would only fail again."""
+MOST_UNASKED = 5
+"""How often a run is asked for again that another command on the same experiment has taken out of the database."""
 PAUSE_SECONDS = 5.0
 """The pause before a further try: what killed a worker (memory, another program) may pass."""
 
@@ -23,11 +25,12 @@ class Retries:
 
     def grants(self, result: Result) -> bool:
         """Whether the run is to be tried again; that counts as a try."""
-        key = (result.run_id, result.kind)
-        if result.outcome != "failed" or self._tried[key] >= MOST.get(result.kind or "", 0):
+        key = (result.run_id, "unasked" if result.unasked else result.kind)
+        if self._tried[key] >= (MOST_UNASKED if result.unasked else MOST.get(result.kind or "", 0)):
             return False
         self._tried[key] += 1
-        self._due[result.run_id] = time.monotonic() + self._pause
+        if not result.unasked:
+            self._due[result.run_id] = time.monotonic() + self._pause
         return True
 
     def is_due(self, run_id: str) -> bool:

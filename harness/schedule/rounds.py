@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.pipeline.execute import Result
@@ -36,8 +36,8 @@ class Rounds:
         failed = self._options.fail_fast and any(result.outcome == "failed" for result in self.results)
         return self.executor.stopping or failed or any(result.halts for result in self.results)
 
-    def work(self, chosen: Sequence[Point], found: Plan) -> None:
-        """Does what is due of the plan of these points.
+    def work(self, chosen: Sequence[Point], found: Plan, restore: Callable[[], object]) -> None:
+        """Does what is due of the plan of these points. restore: see `Loop`.
 
         Raises PrerequisiteError, before it begins a run, where the executor finds one that can't be done.
         """
@@ -46,7 +46,8 @@ class Rounds:
         self._store.specify([entry(point) for point in chosen if point.run.run_id in todo])
         places = {point.run.run_id: point.place for point in chosen}
         refuse_unsound(self._experiment, self.executor.check(list(todo)), places)
-        loop = Loop(self.executor, list(todo.values()), self._listen, self._options.fail_fast, self._options.timeout)
+        fail_fast, timeout = self._options.fail_fast, self._options.timeout
+        loop = Loop(self.executor, list(todo.values()), self._listen, fail_fast, timeout, restore=restore)
         self.results += loop.work()
 
     def _made(self) -> Executor:

@@ -76,7 +76,11 @@ def run(
         later = plan(to_be_chosen(experiment, done, options.only), before)
         refuse_unfit(experiment, Plan((*found.runs, *later.runs)))
     with open_store(url) as store:
-        register(store, experiment, points(experiment, done))
+
+        def write_down() -> None:
+            register(store, experiment, points(experiment, done))
+
+        write_down()
         if fetch_addresses(planned.run for planned in found.of("train")):  # and what came may be no such data
             found = plan([point.run for point in first], store, options.retry_failed)
             refuse_blocked(experiment, found)
@@ -87,17 +91,17 @@ def run(
         rounds = Rounds(experiment, store, options, listen)
         with soft_stop(rounds.executor) as stopped:
             begin(found)
-            rounds.work(first, found)
+            rounds.work(first, found, write_down)
             done = tried(experiment, store)
             begun = {point.run.run_id for point in first}
             asked = selected(experiment, options.only, done) if done else ()
             more = [point for point in asked if point.run.run_id not in begun]
             if more and not rounds.over:
-                register(store, experiment, points(experiment, done))
+                write_down()
                 chose(more)
                 further = plan([point.run for point in more], store, options.retry_failed)
                 begin(further)
                 refuse_blocked(experiment, further)
-                rounds.work(more, further)
+                rounds.work(more, further, write_down)
                 found = Plan((*found.runs, *further.runs))
         return Outcome(found, tuple(rounds.results), bool(stopped), unchosen(experiment, options.only, done))

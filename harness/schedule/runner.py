@@ -79,7 +79,7 @@ class Runner:
         try:
             run = specification(self.store, run_id, self.asker)
             if run is None:
-                return Result(run_id, "lost", message="its experiment does not ask for it any more")
+                return _unasked(run_id)
             with self._computing(run) as bench:
                 return self._claimed(run, bench, send)
         except RunError as error:
@@ -88,7 +88,9 @@ class Runner:
             return Result(run_id, "blocked", message=str(error), halts=True)
 
     def _claimed(self, run: RunSpec, bench: Any, send: Send) -> Result:
-        state = self.store.states([run.run_id])[run.run_id]
+        state = self.store.states([run.run_id]).get(run.run_id)
+        if state is None:
+            return _unasked(run.run_id)
         if state.status == "complete" and not due(run, state):
             return Result(run.run_id, "complete", message="another worker did it")
         taken = state.status == "running" and not is_gone(state)
@@ -144,3 +146,7 @@ class Runner:
             transformers.utils.logging.disable_progress_bar()
             self._bench = Workbench(best_device())
         return self._bench
+
+
+def _unasked(run_id: str) -> Result:
+    return Result(run_id, "lost", message="its experiment does not ask for it any more", unasked=True)

@@ -103,6 +103,26 @@ def test_a_run_reads_what_is_recorded_of_it_and_another_runs_specification_is_re
     assert "is another run's" in str(result.message)
 
 
+def test_runs_that_another_command_forgets_before_their_turn_are_asked_for_again(place: Place) -> None:
+    """A second command with other adapters, when no run of the first is being done."""
+    forgot: list[RunSpec] = []
+
+    def forget(run: RunSpec, event: dict[str, Any]) -> None:
+        if event["event"] == "begin" and len(forgot) < 2:
+            forgot.append(run)
+            place.register("{method: none}")
+
+    place.listeners.append(forget)
+    done = place.run(*TWO)
+
+    assert sorted(done.outcomes) == [("dora", "complete"), ("lora", "complete")]
+    assert done.outcome.exit_code == 0
+    (said,) = [event["result"] for event in done.events("lora") if event["event"] == "again"]
+    assert said.message == "its experiment does not ask for it any more"
+    with place.store() as store:
+        assert {run.method: run.status for run in store.runs()} == {"lora": "complete", "dora": "complete"}
+
+
 @pytest.mark.slow
 def test_executors_leave_the_same_bits_with_as_many_threads(make_place: Callable[[str], Place]) -> None:
     here = make_place("in-process")
