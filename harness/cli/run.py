@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 import click
 
@@ -94,7 +95,7 @@ def run(
     for warning in [*risks, *foreign_bases(experiment, chosen)]:
         click.echo(f"warning: {warning}", err=True)
     try:
-        with progress(labels, quiet=settings.quiet) as listen:
+        with redirect_stdout(sys.stderr), progress(labels, quiet=settings.quiet) as listen:
             outcome = do(
                 experiment,
                 settings.db,

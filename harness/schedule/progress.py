@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import ExitStack, redirect_stderr
 from typing import Any, Protocol
 
+from harness.pipeline.classes import hushed
 from harness.pipeline.execute import Result
 from harness.spec.run import RunSpec
 
 PLAIN_SECONDS = 30.0
 """Without a terminal, a line about the same stage at most this often."""
-
 
 NEWS = ("changed", "again")
 """Events that stay on the screen."""
@@ -33,18 +35,24 @@ def progress(labels: dict[str, str], quiet: bool = False) -> Progress:
 
 
 class Silent:
-    """Says nothing but what failed."""
+    """Says nothing but what failed, and lets no library of this process say anything at all."""
+
+    def __init__(self) -> None:
+        self._stderr, self._muted = sys.stderr, ExitStack()
 
     def __call__(self, run: RunSpec, event: dict[str, Any]) -> None:
         result = event.get("result")
         if isinstance(result, Result) and result.outcome in ("failed", "blocked"):
             kind = f" ({result.kind})" if result.kind else ""
-            print(f"{run.run_id} {result.outcome}{kind}: {result.message}", file=sys.stderr)
+            print(f"{run.run_id} {result.outcome}{kind}: {result.message}", file=self._stderr)
 
     def __enter__(self) -> Silent:
+        self._muted.enter_context(redirect_stderr(self._muted.enter_context(open(os.devnull, "w"))))
+        self._muted.enter_context(hushed())
         return self
 
-    def __exit__(self, *exception: object) -> None: ...
+    def __exit__(self, *exception: object) -> None:
+        self._muted.close()
 
 
 class Narrator:

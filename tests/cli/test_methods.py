@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import EXPERIMENT, Project
@@ -86,9 +88,11 @@ def test_a_diverged_run_fails_alone_and_is_counted_at_the_foot(project: Project)
     project.write(
         "line.yaml", with_adapters("{method: lora, r: 4, train: {learning_rate: 1.0e+30}}", "{method: dora, r: 4}")
     )
-    board = project.json("run", "line.yaml", "--executor", "in-process", "--json", exits=1)["leaderboard"]
+    done = project.harness("--quiet", "run", "line.yaml", "--executor", "in-process", "--json", exits=1)
+    board = json.loads(done.stdout)["leaderboard"]
     assert [row["method"] for row in board["rows"]] == ["dora"]
     assert board["failed"] == 1
     failed = [run for run in project.json("status", "--json")["runs"] if run["status"] == "failed"]
     assert len(failed) == 1
     assert failed[0]["error"]
+    assert done.stderr == f"{failed[0]['run_id']} failed (diverged): {failed[0]['error']}\n"
