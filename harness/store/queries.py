@@ -202,6 +202,7 @@ def _place(found: Experiment, row: Any) -> MembershipRecord:
         suites=asked.get("suites", {}),
         role=role,
         tuning=tuning,
+        path=found.path,
     )
 
 

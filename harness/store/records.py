@@ -229,8 +229,8 @@ class RunRecord:
 class MembershipRecord:
     """A run's place in an experiment.
 
-    title: the benchmark's, None where it was not recorded; weights: the tasks' shares in its average, empty where all
-    weigh the same; suites: the suite of each task, where recorded.
+    path: the experiment's file as it was named; title: the benchmark's, None where it was not recorded; weights: the
+    tasks' shares in its average, empty where all weigh the same; suites: the suite of each task, where recorded.
     role: `run`; `tuning` for a run that tries a point of the experiment's `select`; `tuned` for a run of the point
     that was chosen; `superseded` for one of either kind that is asked no more. tuning: what was tried or chosen, as
     `spec.tuning` says it.
@@ -249,6 +249,7 @@ class MembershipRecord:
     suites: dict[str, str] = field(default_factory=dict)
     role: Role = "run"
     tuning: dict[str, Any] | None = None
+    path: str = ""
 
 
 class Standing(NamedTuple):
