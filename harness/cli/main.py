@@ -39,6 +39,7 @@ COMMANDS = {
     "tasks": "harness.cli.tasks:tasks",
     "data": "harness.cli.data:data",
     "db": "harness.cli.db:db",
+    "doctor": "harness.cli.doctor:doctor",
 }
 SUMMARIES = {
     "validate": "Find every problem in experiment files at once.",
@@ -54,6 +55,7 @@ SUMMARIES = {
     "tasks": "The tasks and benchmarks that an experiment can name.",
     "data": "The training sets and test files that the harness knows: where they are, and getting them.",
     "db": "Upkeep of the results database.",
+    "doctor": "Look at this machine and installation: packages, GPUs, memory, folders, database, methods, the hub.",
 }
 """The first sentences of the commands' own help, so that `harness --help` need not import them."""
 
