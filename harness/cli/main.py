@@ -26,6 +26,7 @@ COLLECT_AFTER = 100_000
 INVALID = 2
 INTERRUPTED = 3
 COMMANDS = {
+    "init": "harness.cli.init:init",
     "validate": "harness.cli.validate:validate",
     "plan": "harness.cli.plan:plan",
     "run": "harness.cli.run:run",
@@ -40,8 +41,10 @@ COMMANDS = {
     "data": "harness.cli.data:data",
     "db": "harness.cli.db:db",
     "doctor": "harness.cli.doctor:doctor",
+    "schema": "harness.cli.schema:schema",
 }
 SUMMARIES = {
+    "init": "Write a commented experiment and a method of your own to start from.",
     "validate": "Find every problem in experiment files at once.",
     "plan": "Show an experiment's runs: what to train, to score, to reuse, and what blocks.",
     "run": "Do what is missing of an experiment, then print its leaderboard.",
@@ -56,6 +59,7 @@ SUMMARIES = {
     "data": "The training sets and test files that the harness knows: where they are, and getting them.",
     "db": "Upkeep of the results database.",
     "doctor": "Look at this machine and installation: packages, GPUs, memory, folders, database, methods, the hub.",
+    "schema": "Print the JSON Schema of experiment files, or of method files, for editors.",
 }
 """The first sentences of the commands' own help, so that `harness --help` need not import them."""
 

@@ -1,0 +1,1 @@
+"""JSON Schemas of experiment and method files: an editor completes names with them and marks mistakes at once."""
