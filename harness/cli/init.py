@@ -28,9 +28,7 @@ def init(settings: Settings, folder: Path) -> None:
     """
     there = [str(folder / name) for name in FILES if (folder / name).exists()]
     if there:
-        raise PrerequisiteError(
-            f"{', '.join(there)}: there already, nothing is written; harness init DIR names another place"
-        )
+        raise PrerequisiteError(f"{', '.join(there)}: there already; harness init DIR writes to another place")
     try:
         for name, text in _contents(settings).items():
             path = folder / name

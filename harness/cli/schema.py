@@ -19,8 +19,8 @@ def schema(settings: Settings, kind: str, output: Path | None) -> None:
     """Print the JSON Schema of experiment files, or of method files, for editors.
 
     With `# yaml-language-server: $schema=PATH` among its first lines, editors complete a file's fields and mark
-    mistakes as it is written. Every method that `harness adapters list` shows is in it, your own ones too. What several fields
-    must be together only `harness validate` knows.
+    mistakes as it is written. Every method that `harness adapters list` shows is in it, your own ones too. What
+    several fields must be together only `harness validate` knows.
     """
     from harness.adapters.catalogue import find_methods
     from harness.spec.editor.experiment import experiment_schema

@@ -36,11 +36,10 @@ def test_a_new_user_gets_from_nothing_to_a_leaderboard(folder: Path, monkeypatch
     ]
     monkeypatch.chdir(folder / "my study")
     assert harness("validate", "first.yaml").exit_code == 0
-    done = harness(
-        "run", "first.yaml", "--profile", "quick", "--set", "train.steps=1", "--limit", "1", "--executor", "in-process"
-    )
+    small = ("--set", "train.steps=1", "--set", "tasks=[micro_true_false]", "--limit", "1", "--only", "mine")
+    done = harness("run", "first.yaml", "--profile", "quick", "--executor", "in-process", *small)
     assert done.exit_code == 0, done.stderr
-    assert all(row in done.stdout for row in ("none", "lora", "DenseLoRA", "mine"))
+    assert "mine" in done.stdout
 
 
 def test_editors_know_the_files_by_the_schemas_beside_them(folder: Path) -> None:
@@ -58,7 +57,7 @@ def test_no_file_is_overwritten(folder: Path, name: str) -> None:
     (folder / name).write_text("mine")
     done = harness("init")
     assert isinstance(done.exception, PrerequisiteError)
-    assert str(done.exception).startswith(f"{name}: there already, nothing is written")
+    assert str(done.exception).startswith(f"{name}: there already; harness init DIR")
     assert [path.name for path in folder.rglob("*") if path.is_file()] == [Path(name).name]
     assert (folder / name).read_text() == "mine"
 
