@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from ..placement import Merges
 from .config import BitFitConfig
 
 
@@ -33,7 +33,7 @@ class BitFitLayer(BaseTunerLayer):
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
 
-class Biased(nn.Module, BitFitLayer):
+class Biased(nn.Module, Merges, BitFitLayer):
     """BitFit on a module that adds its bias last; several active adapters add their changes."""
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: BitFitConfig) -> None:
@@ -42,31 +42,22 @@ class Biased(nn.Module, BitFitLayer):
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds the change to the bias.
+    def has_adapter(self, name: str) -> bool:
+        """Whether the layer has this adapter."""
+        return name in self.bitfit_change
 
-        Raises:
-            ValueError: `safe_merge` is set and the result is not finite.
-        """
-        for name in check_adapters_to_merge(self, adapter_names):
-            if name in self.bitfit_change:
-                if safe_merge and not torch.isfinite(self.get_base_layer().bias + self.bitfit_change[name]).all():
-                    raise ValueError("NaNs detected in the merged biases: they or the adapter are not finite.")
-                self._add_to_bias(self.bitfit_change[name])
-                self.merged_adapters.append(name)
-
-    def unmerge(self) -> None:
-        """Takes the changes of all merged adapters out of the bias."""
-        if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
-        while self.merged_adapters:
-            self._add_to_bias(-self.bitfit_change[self.merged_adapters.pop()])
+    def check_mergeable(self, names: list[str]) -> None:
+        """A bias takes every change."""
 
     @torch.no_grad()
-    def _add_to_bias(self, change: torch.Tensor) -> None:
+    def change_base(self, name: str, sign: int, check_finite: bool = False) -> None:
+        """Adds the change to the bias, or takes it out. Raises ValueError for what is not finite."""
         bias = self.get_base_layer().bias
         # Summed in the adapter's precision and rounded once.
-        bias.data = (bias + change.to(bias.device)).to(bias.dtype)
+        changed = (bias + sign * self.bitfit_change[name].to(bias.device)).to(bias.dtype)
+        if check_finite and not torch.isfinite(changed).all():
+            raise ValueError("NaNs detected in the merged biases: they or the adapter are not finite.")
+        bias.data = changed
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """x: whatever the module takes -> (..., out), in the module's dtype."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 from peft.tuners._buffer_dict import BufferDict
-from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features
 from torch import nn
 from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
-from ..placement import can_be_added_to
+from ..placement import Merges, can_be_added_to
 from .config import LofitConfig
 
 
@@ -111,7 +110,7 @@ class LofitLayer(BaseTunerLayer):
                 )
 
 
-class Linear(nn.Module, LofitLayer):
+class Linear(nn.Module, Merges, LofitLayer):
     """LoFiT on an `nn.Linear` or a `Conv1D`; several active adapters edit one after the other, in their order."""
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: LofitConfig, num_heads: int) -> None:
@@ -120,30 +119,13 @@ class Linear(nn.Module, LofitLayer):
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Adds what the projection makes of the offsets to its bias: `b' = b + W v`.
-
-        Raises:
-            NotImplementedError: an adapter can't be merged (see `check_mergeable`).
-            ValueError: `safe_merge` is set and the result is not finite.
-        """
-        names = check_adapters_to_merge(self, adapter_names)
-        self.check_mergeable(names)
-        for name in names:
-            if name in self.lofit_offset:
-                self._shift_bias(name, 1, check_finite=safe_merge)
-                self.merged_adapters.append(name)
-
-    def unmerge(self) -> None:
-        """Takes all merged adapters out of the bias."""
-        if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
-            return
-        while self.merged_adapters:
-            self._shift_bias(self.merged_adapters.pop(), -1)
+    def has_adapter(self, name: str) -> bool:
+        """Whether the layer has this adapter."""
+        return name in self.lofit_offset
 
     @torch.no_grad()
-    def _shift_bias(self, adapter_name: str, sign: int, check_finite: bool = False) -> None:
+    def change_base(self, adapter_name: str, sign: int, check_finite: bool = False) -> None:
+        """Adds what the projection makes of the offsets to its bias: `b' = b + W v`."""
         base = self.get_base_layer()
         if not len(self.lofit_heads[adapter_name]):
             return

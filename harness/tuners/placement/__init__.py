@@ -2,12 +2,13 @@
 
 from .config import PlacementConfig
 from .files import check_fits
-from .merging import MergesIntoWeight
+from .merging import Merges, MergesIntoWeight
 from .model import PlacedModel
 from .targets import check_is_linear, linear_modules, uninjected_modules
 from .weights import can_be_added_to, kaiming
 
 __all__ = [
+    "Merges",
     "MergesIntoWeight",
     "PlacedModel",
     "PlacementConfig",

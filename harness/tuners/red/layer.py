@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features, check_adapters_to_merge
+from peft.tuners.tuners_utils import BaseTunerLayer, _get_in_out_features
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from ..placement import can_be_added_to
+from ..placement import Merges, can_be_added_to
 from .config import RedConfig
 
 
@@ -65,7 +64,7 @@ class RedLayer(BaseTunerLayer):
                 )
 
 
-class Linear(nn.Module, RedLayer):
+class Linear(nn.Module, Merges, RedLayer):
     """RED on an `nn.Linear` or a `Conv1D`; several active adapters edit one after the other, in their order."""
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, config: RedConfig) -> None:
@@ -74,34 +73,18 @@ class Linear(nn.Module, RedLayer):
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Edits weight and bias instead of the output: `W' = diag(l_scaling) W`, `b' = l_scaling * b + l_bias`.
-
-        Raises:
-            NotImplementedError: an adapter can't be merged (see `check_mergeable`).
-            ValueError: `safe_merge` is set and the result is not finite.
-        """
-        names = check_adapters_to_merge(self, adapter_names)
-        self.check_mergeable(names)
-        for name in names:
-            if name in self.red_edit_scaling:
-                scaling, shift = self.red_edit_scaling[name], self.red_edit_bias[name]
-                self._edit_base(scaling, shift, check_finite=safe_merge)
-                self.merged_adapters.append(name)
-
-    def unmerge(self) -> None:
-        """Takes all merged adapters out of weight and bias, the last one first."""
-        if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
-            return
-        while self.merged_adapters:
-            name = self.merged_adapters.pop()
-            inverse = 1 / self.red_edit_scaling[name]
-            self._edit_base(inverse, -self.red_edit_bias[name] * inverse)
+    def has_adapter(self, name: str) -> bool:
+        """Whether the layer has this adapter."""
+        return name in self.red_edit_scaling
 
     @torch.no_grad()
-    def _edit_base(self, scaling: torch.Tensor, shift: torch.Tensor, check_finite: bool = False) -> None:
+    def change_base(self, name: str, sign: int, check_finite: bool = False) -> None:
+        """Edits weight and bias instead of the output: `W' = diag(l_scaling) W`, `b' = l_scaling * b + l_bias`."""
         base = self.get_base_layer()
+        scaling, shift = self.red_edit_scaling[name], self.red_edit_bias[name]
+        if sign < 0:
+            inverse = 1 / scaling
+            scaling, shift = inverse, -shift * inverse
         scaling, shift = scaling.to(base.weight.device), shift.to(base.weight.device)
         rows = scaling if isinstance(base, Conv1D) else scaling[:, None]
         # Both are computed in the adapter's precision and rounded once.
