@@ -22,7 +22,7 @@ def _without_planning(monkeypatch):
     def stop(experiment):
         raise SystemExit(0)
 
-    monkeypatch.setattr("harness.schedule.run.with_configs", stop)
+    monkeypatch.setattr("harness.schedule.points.with_configs", stop)
     monkeypatch.setattr("harness.pipeline.classes.class_problems", lambda method: [])
 
 
