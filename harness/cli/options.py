@@ -12,6 +12,7 @@ import click
 from harness.cli.main import Settings
 
 if TYPE_CHECKING:
+    from harness.spec.expansion import Point
     from harness.spec.experiment import ExperimentSpec
     from harness.store.store import Store
 
@@ -39,11 +40,18 @@ def load(
     settings: Settings, spec: str, profile: str | None, changes: tuple[str, ...] = (), limit: int | None = None
 ) -> ExperimentSpec:
     """The experiment that the options mean. Raises SpecError with all that is wrong with it."""
+    return load_with_points(settings, spec, profile, changes, limit)[0]
+
+
+def load_with_points(
+    settings: Settings, spec: str, profile: str | None, changes: tuple[str, ...] = (), limit: int | None = None
+) -> tuple[ExperimentSpec, tuple[Point, ...]]:
+    """As `load`, with the experiment's points: see `spec.load.load_points`."""
     from harness.adapters.catalogue import find_methods
-    from harness.spec.load import load_experiment
+    from harness.spec.load import load_points
 
     overrides = (*changes, *((f"score.limit={limit}",) if limit else ()))
-    return load_experiment(spec, profile, overrides, find_methods(settings.adapters))
+    return load_points(spec, profile, overrides, find_methods(settings.adapters))
 
 
 @contextmanager

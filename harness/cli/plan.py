@@ -11,7 +11,7 @@ import click
 
 from harness.cli.aligned import LONG, aligned
 from harness.cli.main import Settings
-from harness.cli.options import UNBOUNDED, as_json, dash, experiment_options, load, print_json, reading
+from harness.cli.options import UNBOUNDED, as_json, dash, experiment_options, load_with_points, print_json, reading
 from harness.cli.plan_cost import Costs, cost_lines
 from harness.cli.plan_cost import as_json as cost_json
 from harness.cli.plan_tuning import tuning_json, tuning_lines
@@ -51,8 +51,8 @@ def plan(
     from harness.schedule.tuned import to_be_chosen
     from harness.spec.grid import points, tunings
 
-    experiment = load(settings, spec, profile, changes, limit)
-    found = with_configs(experiment)
+    experiment, found = load_with_points(settings, spec, profile, changes, limit)
+    found = with_configs(experiment, found)
     with reading(settings) as store:
         done = tried(experiment, store, retry_failed)
         found, tuned = points(experiment, done) if done else found, tunings(experiment)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.main import Settings
-from harness.cli.options import as_json, dash, experiment_options, load, print_json, reading
+from harness.cli.options import as_json, dash, experiment_options, load_with_points, print_json, reading
 
 if TYPE_CHECKING:
-    from harness.spec.tuning import Tried
     from harness.store.store import Store
 
 STATUSES = ("pending", "running", "complete", "failed", "cancelled")
@@ -106,17 +105,16 @@ def _wanted(settings: Settings, spec: str, profile: str | None, changes: tuple[s
     from harness.pipeline.tuning import tried
     from harness.spec.grid import points
 
-    experiment = load(settings, spec, profile, changes, limit)
-    done: dict[str, Tried] = {}
+    experiment, found = load_with_points(settings, spec, profile, changes, limit)
     if experiment.file.select:
         with reading(settings) as store:
-            done = tried(experiment, store)
+            found = points(experiment, tried(experiment, store))
     blank = {"status": "pending", "stage": None, "attempts": 0, "error": None}
     return {
         point.run.run_id: {"run_id": point.run.run_id, "experiment": experiment.name, "label": point.label}
         | blank
         | {"seed": point.run.seed, "alive": None}
-        for point in points(experiment, done)
+        for point in found
     }
 
 

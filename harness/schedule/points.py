@@ -16,12 +16,13 @@ from harness.store.records import Entry
 from harness.store.store import Store
 
 
-def with_configs(experiment: ExperimentSpec) -> tuple[Point, ...]:
+def with_configs(experiment: ExperimentSpec, made: tuple[Point, ...] | None = None) -> tuple[Point, ...]:
     """The experiment's points (see `grid.points`), once the configurations of their hub models and adapters are here.
 
-    Without these, target letters can't be resolved. What can't be fetched stays unknown.
+    Without these, target letters can't be resolved. What can't be fetched stays unknown. made: the points as they
+    were made just now.
     """
-    found = points(experiment)
+    found = points(experiment) if made is None else made
     runs = [point.run for point in found if point.run.model.api is None]
     models = fetch_configs([(run.model.name, run.model.revision) for run in runs])
     adapters = fetch_adapters(run.adapter.loads for run in runs if run.adapter.loads is not None)

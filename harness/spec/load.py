@@ -12,6 +12,7 @@ from harness.adapters.catalogue import Catalogue, find_methods
 from harness.errors import Problem, SpecError, first
 from harness.located import Located
 from harness.spec.entries import entry_problems, methods_of
+from harness.spec.expansion import Point
 from harness.spec.experiment import ExperimentSpec
 from harness.spec.files import PAPER, find_experiment, question_of, read_extended, shown, with_profile
 from harness.spec.grid import points
@@ -38,6 +39,16 @@ def load_experiment(
     applied last; definitions: the methods that it may name (default: those of `find_methods`).
     Raises SpecError with every problem in the file, the files it extends, and its methods' files.
     """
+    return load_points(path, profile, overrides, definitions)[0]
+
+
+def load_points(
+    path: str | os.PathLike[str],
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    definitions: Catalogue | None = None,
+) -> tuple[ExperimentSpec, tuple[Point, ...]]:
+    """As `load_experiment`, with the experiment's points, which it makes to find what is wrong with them."""
     file = find_experiment(Path(path))
     profile = profile or os.environ.get("HARNESS_PROFILE") or PAPER
     problems: list[Problem] = []
@@ -45,8 +56,7 @@ def load_experiment(
     make_absolute(changes.data, Path())
     located = merge(with_profile(read_extended(file, problems), profile, file, problems), changes)
     experiment = _checked(located, changes, definitions or find_methods(), profile, file, problems)
-    points(experiment)
-    return experiment
+    return experiment, points(experiment)
 
 
 def _checked(
