@@ -26,18 +26,22 @@ from harness.spec.experiment import ExperimentSpec
 def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as_json: bool) -> None:
     """Find every problem in experiment files at once.
 
-    Needs neither data nor weights. Exits with 2 if there is a problem.
+    Needs neither data nor weights. Exits with 2 if there is a problem. A warning is none: rules of `exclude` that take
+    out nothing.
     """
-    problems: list[Problem] = []
+    problems, warnings = list[Problem](), dict[Problem, None]()
     valid: list[str] = []
     methods = find_methods(settings.adapters)
     profile = profile or os.environ.get("HARNESS_PROFILE")
     for spec in specs:
-        found = _problems(methods, spec, profile)
+        found = _problems(methods, spec, profile, warnings)
         problems += found
         valid += [] if found else [spec]
     if as_json:
-        print_json({"valid": valid, "problems": [vars(problem) for problem in problems]})
+        told = {"problems": problems, "warnings": warnings}
+        print_json({"valid": valid} | {name: [vars(problem) for problem in found] for name, found in told.items()})
+    for problem in warnings:
+        click.echo(f"warning: {problem}", err=True)
     if problems:
         raise SpecError(problems)
     if not as_json:
@@ -45,8 +49,9 @@ def validate(settings: Settings, specs: tuple[str, ...], profile: str | None, as
             click.echo(f"{spec}: valid")
 
 
-def _problems(methods: Catalogue, spec: str, profile: str | None) -> list[Problem]:
+def _problems(methods: Catalogue, spec: str, profile: str | None, warnings: dict[Problem, None]) -> list[Problem]:
     from harness.spec.files import profiles_of
+    from harness.spec.grid import idle_rules
     from harness.spec.load import load_experiment
 
     try:
@@ -56,7 +61,9 @@ def _problems(methods: Catalogue, spec: str, profile: str | None) -> list[Proble
     found: dict[Problem, None] = {}
     for name in names:
         try:
-            found.update(dict.fromkeys(_class_problems(load_experiment(spec, name, (), methods))))
+            experiment = load_experiment(spec, name, (), methods)
+            found.update(dict.fromkeys(_class_problems(experiment)))
+            warnings.update(dict.fromkeys(idle_rules(experiment)))
         except SpecError as error:
             found.update(dict.fromkeys(error.problems))
     return list(found)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.errors import SpecError
+from harness.errors import Problem, SpecError
 from harness.spec.candidates import TunedExpansion
 from harness.spec.expansion import Expansion, Point
 from harness.spec.experiment import ExperimentSpec
@@ -56,15 +56,26 @@ def rows(experiment: ExperimentSpec) -> tuple[Point | Tuning, ...]:
     if not found and not expansion.problems:
         message = "excludes every run of the experiment"
         expansion.problems.append(experiment.located.problem(("matrix", "exclude"), message))
-    elif not expansion.problems and experiment.profile == PAPER and not experiment.overrides.data:
-        # At another scale, or changed on the command line, an experiment may have no use for a rule.
-        for index in expansion.idle_rules():
-            expansion.problem(("matrix", "exclude", index), "takes out no point")
     if expansion.problems:
         raise SpecError(list(dict.fromkeys(expansion.problems)))
     heads = tuple(row if isinstance(row, Point) else row.candidates[0].runs[0] for row in found.values())
     named = zip(found.values(), labelled(heads, experiment), strict=True)
     return tuple(head if isinstance(row, Point) else row.labelled(head.label) for row, head in named)
+
+
+def idle_rules(experiment: ExperimentSpec) -> list[Problem]:
+    """The rules of `exclude` that take out no point of the experiment as it stands.
+
+    At another scale, or changed on the command line, an experiment may have no use for a rule.
+    """
+    if not experiment.file.matrix.get("exclude") or experiment.profile != PAPER or experiment.overrides.data:
+        return []
+    select = experiment.file.select
+    expansion = TunedExpansion(experiment, select) if select else Expansion(experiment)
+    for _ in expansion.rows():
+        pass
+    places = (("matrix", "exclude", index) for index in expansion.idle_rules())
+    return [experiment.located.problem(place, "takes out no point") for place in places]
 
 
 def _ids(tuning: Tuning) -> tuple[str, ...]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from harness import expand
-from harness.spec.grid import points
+from harness.cli.main import cli
+from harness.spec.grid import idle_rules, points
 
 
 def table(found, *fields):
@@ -53,21 +57,35 @@ def test_a_rule_excludes_the_points_with_all_its_values(experiment):
             "matrix.exclude[0].adapter.method",
             "no adapter has the method ['lora'], allowed: dora, lora",
         ),
-        ({"adapter.method": "vera"}, "matrix.exclude[0]", "takes out no point"),
-        ({"adapter.method": "lora", "data.fraction": 0.2}, "matrix.exclude[0]", "takes out no point"),
     ],
 )
-def test_a_rule_that_takes_out_nothing(problems, rule, field, message):
+def test_a_rule_of_a_method_that_no_adapter_is(problems, rule, field, message):
     adapters = [{"method": "lora"}, {"method": "dora"}]
     rules = [rule, {"adapter.method": "dora", "data.fraction": 0.1}]
     assert problems(adapters=adapters, matrix={"data.fraction": [0.1, 1.0], "exclude": rules}) == {field: message}
 
 
+@pytest.mark.parametrize("rule", [{"adapter.method": "vera"}, {"adapter.method": "lora", "data.fraction": 0.2}])
+def test_of_a_rule_that_takes_out_nothing_validate_warns(experiment, rule, capsys):
+    adapters, used = [{"method": "lora"}, {"method": "dora"}], {"adapter.method": "dora", "data.fraction": 0.1}
+    found = experiment(adapters=adapters, matrix={"data.fraction": [0.1, 1.0], "exclude": [used, rule]})
+    assert [(told.field, told.message) for told in idle_rules(found)] == [("matrix.exclude[1]", "takes out no point")]
+
+    cli.main(["validate", found.path], standalone_mode=False)
+    told = capsys.readouterr()
+    assert told.out == f"{found.path}: valid\n"
+    assert re.fullmatch(rf"warning: {found.path}:\d+ matrix.exclude\[1\]: takes out no point\n", told.err)
+    cli.main(["validate", "--json", found.path], standalone_mode=False)
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert warning["field"] == "matrix.exclude[1]"
+
+
 def test_a_rule_may_take_out_nothing_at_another_scale_or_after_set(experiment):
     adapters, rule = [{"method": "lora"}, {"method": "dora"}], {"adapter.method": "lora", "data.fraction": 0.1}
     fields = {"adapters": adapters, "matrix": {"data.fraction": [0.1, 1.0], "exclude": [rule]}}
-    experiment("data.fraction=1.0", **fields)
-    experiment(profile="tiny", profiles={"tiny": {"adapters": [{"method": "dora"}]}}, **fields)
+    assert idle_rules(experiment("data.fraction=1.0", **fields)) == []
+    small = experiment(profile="tiny", profiles={"tiny": {"adapters": [{"method": "dora"}]}}, **fields)
+    assert idle_rules(small) == []
 
 
 def test_a_rule_sees_defaults_and_values_outside_the_matrix(experiment):
