@@ -179,7 +179,7 @@ def test_weights_that_are_gone_are_made_again_by_the_commands_that_are_told(
     shutil.rmtree(kept)
     said = refused(runs["lora"], tmp_path / "out")
     assert said.startswith(f"the weights of run {runs['lora']} are not kept in {kept}; to train them again")
-    train, give = re.findall(r"harness (--db again.db .*?)(?:;|$)", said)
+    train, give = re.findall(r"harness (--db again.db .*?)(?:;|\. )", said)
 
     done = harness(*shlex.split(train), "--executor", "in-process")
     assert done.exit_code == 0, done.stderr
