@@ -36,8 +36,8 @@ def kept_weights(record: RunRecord, place: MembershipRecord) -> Path:
         run = again(record, place, "--db again.db ")
         raise NotFoundError(
             f"the weights of run {record.run_id} are not kept in {folder}; to train them again, into a database of "
-            f"their own: {run}; then: harness --db again.db export {record.run_id} DIR. What --set changed when it was "
-            "run has to be set again"
+            f"their own: {run}; then: harness --db again.db export {record.run_id} DIR. What --set changed then "
+            "has to be set again"
         )
     return folder
 
