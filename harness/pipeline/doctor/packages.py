@@ -35,7 +35,7 @@ def packages() -> Iterator[Finding]:
     except PackageNotFoundError:
         yield Finding("packages", "wrong", f"{OURS} itself is not installed, only found", "pip install .")
         needed = []
-    faults = [fault for need in needed if _applies(need, "") and (fault := _fault(need))]
+    faults = [found for need in needed if _applies(need, "") and (found := _fault(need))]
     for fault, need in faults:
         yield Finding("packages", "wrong", fault, f"pip install '{need}'")
     if needed and not faults:

@@ -17,7 +17,7 @@ FACTS = ("adapter.method", "adapter.label", "seed")
 def matrix_schema(methods: Sequence[Method], definitions: dict[str, Any]) -> Schema:
     """`matrix`: axes, `zip` and `exclude`. definitions: pydantic's, in which the sections' fields are found."""
     axes = _axes(AXES, methods, definitions)
-    rules = {name: {} for name in (*axes, *FACTS)}
+    rules: dict[str, Schema] = {name: {} for name in (*axes, *FACTS)}
     exclude = {"type": "array", "maxItems": MOST_RULES, "items": _closed(rules) | {"minProperties": 1}}
     return _closed({**axes, "zip": _zip(axes), "exclude": exclude})
 
