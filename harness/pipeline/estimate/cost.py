@@ -129,16 +129,19 @@ class Estimator:
             return operations / speed, basis
         if self.room.device != "cpu":
             return None, None
-        dtype, threads = self._dtype(run.model), self._threads(run.model)
+        dtype, threads = self._dtype(run.model), self._threads_of(run.model)
         timed = self._calibration.seconds(decoder, dtype, threads, operations, passes)
         return timed, None if timed is None else "a product of matrices, timed here"
+
+    def _threads_of(self, model: ModelRef) -> int:
+        return self._once(("threads", id(model)), lambda: self._threads(model))
 
     def _dtype(self, model: ModelRef) -> str:
         return self._once(("dtype", id(model)), lambda: _dtype(model, _entry(model)))
 
     def _speed(self, run: RunSpec, decoder: Decoder) -> tuple[float, str] | None:
         """Operations a second of earlier trainings: of the same adapter, else of any on the model."""
-        threads = self._threads(run.model)
+        threads = self._threads_of(run.model)
         alike = [
             each
             for each in self._records.trained
@@ -168,7 +171,7 @@ class Estimator:
         """The items that are to be asked and how long that took per item before, where all of that is known."""
         run, limit = planned.run, planned.run.score.limit
         paces = [self._records.pace.get((run.model.content, task)) for task in planned.tasks]
-        sizes = [_items(run, task) for task in planned.tasks]
+        sizes = [self._items(run, task) for task in planned.tasks]
         items = [size if limit is None or size is None else min(limit, size) for size in sizes]
         known = None not in items
         timed = known and None not in paces
@@ -177,10 +180,12 @@ class Estimator:
             "scoring_seconds": sum(n * pace for n, pace in zip(items, paces, strict=True)) if timed else None,
         }
 
-
-def _items(run: RunSpec, task: str) -> int | None:
-    """A task's items; those of a run that tunes are the examples that its training leaves out."""
-    return run.data.validation if task == VALIDATION and run.data else task_items(task, run.score.tasks_path)
+    def _items(self, run: RunSpec, task: str) -> int | None:
+        """A task's items; those of a run that tunes are the examples that its training leaves out."""
+        if task == VALIDATION and run.data:
+            return run.data.validation
+        path = run.score.tasks_path
+        return self._once(("items", task, path), lambda: task_items(task, path))
 
 
 def _work(run: RunSpec, decoder: Decoder | None, counted: Counted) -> Task | None:
