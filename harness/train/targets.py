@@ -20,6 +20,8 @@ def check_targets(base: PreTrainedModel, ref: AdapterRef) -> None:
 
 
 def _faults(base: PreTrainedModel, ref: AdapterRef) -> Iterator[str]:
+    if ref.config.get("layer_replication"):
+        return  # LoRA makes further layers, which the base has not yet
     modules = [name for name, _ in base.named_modules() if name]
     weighed = (name for name, module in base.named_modules() if any(True for _ in module.parameters(recurse=False)))
     names = sorted({name.rpartition(".")[2] for name in weighed})
@@ -27,10 +29,10 @@ def _faults(base: PreTrainedModel, ref: AdapterRef) -> Iterator[str]:
         for name in _listed(ref.config.get(field)):
             if not any(matches(module, name) for module in modules):
                 yield f"{ref.method}: {field}: the model has no module {name!r}, {nearest(name, names)}"
-    layers = base.config.get_text_config().num_hidden_layers
+    layers = getattr(base.config.get_text_config(), "num_hidden_layers", None)
     asked = ref.config.get("layers_to_transform")
     for index in [asked] if isinstance(asked, int) else asked or ():
-        if isinstance(index, int) and index >= layers:
+        if isinstance(index, int) and layers is not None and index >= layers:
             yield f"{ref.method}: layers_to_transform: no layer {index}, the model has {layers}: 0 to {layers - 1}"
 
 

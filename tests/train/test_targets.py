@@ -82,6 +82,7 @@ def test_names_of_another_architecture():
     [
         {"target_modules": ["self_attn.q_proj", "layers.0.self_attn.v_proj", "model.layers.1.mlp.up_proj"]},
         {"target_modules": "all-linear"},
+        {"target_modules": [f"layers.{LAYERS}.self_attn.q_proj"], "layer_replication": [[0, LAYERS], [0, LAYERS]]},
         {"target_modules": r".*\.layers\.[01]\..*q_proj"},
         {"target_modules": ["q_proj", "v_proj"], "exclude_modules": ["layers.0.self_attn.q_proj"]},
         {"target_modules": ["q_proj"], "modules_to_save": ["lm_head", "mlp"], "layers_to_transform": [0, LAYERS - 1]},
