@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import combinations
 from typing import Any
 
 import pytest
+import yaml
 
+from harness.catalog.architectures import LETTERS, module_names
 from harness.catalog.models import model_entry
 from harness.errors import RunError
+from harness.paths import PACKAGE
 from harness.spec.run import AdapterRef
 from harness.train.adapter import count_parameters
 
@@ -90,3 +95,20 @@ def test_names_of_another_architecture():
 )
 def test_what_peft_finds_is_taken(config):
     assert parameters(lora(**config)) > 0
+
+
+@pytest.mark.parametrize("model_type", yaml.safe_load((PACKAGE / "catalog" / "architectures.yaml").read_text()))
+def test_every_letter_means_modules_that_its_architecture_has(model_type: str) -> None:
+    letters = [letter for letter in LETTERS if known(letter, model_type)]
+    names = {name for letter in letters for name in known(letter, model_type)}
+    assert parameters(lora(target_modules=sorted(names)), {"model_type": model_type, "num_hidden_layers": 2}) > 0
+
+
+def known(letter: str, model_type: str) -> list[str]:
+    """The module that a letter means, with all other letters that it holds; none where the architecture lacks it."""
+    for size in range(1, len(LETTERS) + 1):
+        for others in combinations(LETTERS, size):
+            with suppress(ValueError):
+                if letter in others:
+                    return module_names("".join(others), model_type)
+    return []
