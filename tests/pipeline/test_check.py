@@ -19,8 +19,9 @@ EXPERIMENT = "name: small\nbase: {model: micro-llama}\ndata: {train: micro}\ntas
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, from which modules can be imported."""
+    """The current directory, from which modules can be imported; nothing is remembered of earlier counts."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
