@@ -99,8 +99,6 @@ def hand_over(folder: Path, target: Path, card: str, tokenizer_of: tuple[str, st
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise PrerequisiteError(f"{target} is there already: name a folder that is new or empty")
-    from harness.train.base_model import load_tokenizer
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
@@ -108,6 +106,8 @@ def hand_over(folder: Path, target: Path, card: str, tokenizer_of: tuple[str, st
             shutil.copytree(folder, part)
             (part / "README.md").write_text(card, encoding="utf-8")
             if tokenizer_of is not None:
+                from harness.train.base_model import load_tokenizer
+
                 load_tokenizer(*tokenizer_of).save_pretrained(part)
             part.replace(target)
     except OSError as error:

@@ -109,13 +109,14 @@ def _facts(record: RunRecord, place: MembershipRecord) -> list[tuple[str, Any]]:
     assert training is not None, "only trained weights have a card"
     data = spec["data"]
     drawn = {key: data[key] for key in ("fraction", "limit") if data[key] not in (None, 1.0)}
-    used = "".join(f", {key} {value:g}" for key, value in drawn.items())
+    share = "".join(f", {key} {value:g}" for key, value in drawn.items())
+    used = training.counts.get("used")
     train = {key: value for key, value in spec["train"].items() if value is not None and key not in RUNTIME}
     return [
         ("method", record.method),
         *((key, value) for key, value in spec["adapter"]["params"].items() if value is not None),
         ("trainable parameters", f"{training.trainable_params:,} ({training.trainable_percent:.4g} %)"),
-        ("data", f"{data['name']}{used}: {training.counts.get('used', 0):,} examples"),
+        ("data", f"{data['name']}{share}: {MISSING if used is None else f'{used:,}'} examples"),
         *train.items(),
         ("seed", record.seed),
         *((("departures", "; ".join(place.departures)),) if place.departures else ()),

@@ -21,6 +21,8 @@ SECTIONS = {"base": BaseSpec, "data": DataSpec, "train": TrainSpec, "score": Sco
 MATRIX: Path_ = ("matrix",)
 MOST_RULES = 200
 """More rules of `exclude` are refused: each is tried on every point."""
+FACTS = ("adapter.method", "adapter.label", "seed")
+"""What rules of `exclude` may name beside the axes."""
 AXES = {f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields} | {"prompt"}
 
 
@@ -154,7 +156,7 @@ def _exclude_problems(rules: Any, located: Located, axes: set[str]) -> Iterator[
         return
     if len(rules) > MOST_RULES:
         yield located.problem(("matrix", "exclude"), f"must be at most {MOST_RULES} rules, got {len(rules)}")
-    allowed = axes | {"adapter.method", "adapter.label", "seed"}
+    allowed = axes | set(FACTS)
     for index, rule in enumerate(rules):
         here: Path_ = ("matrix", "exclude", index)
         if not rule:

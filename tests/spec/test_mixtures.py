@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness import expand
 from harness.adapters.catalogue import find_methods
 from harness.adapters.method import Method
 from harness.errors import RunError
@@ -63,4 +64,6 @@ def test_targets_of_a_matrix_are_those_of_every_part(problems):
 
 
 def test_parts_that_share_nothing_are_taken(experiment):
-    experiment(**mixed({"method": "lora", "targets": "QKV"}, {"method": "rslora", "targets": "UD"}))
+    found = experiment(**mixed({"method": "lora", "targets": "QKV"}, {"method": "rslora", "targets": "UD"}))
+    (run,) = expand(found)
+    assert [(part.method, part.params["targets"]) for part in run.adapter.parts] == [("lora", "QKV"), ("rslora", "UD")]

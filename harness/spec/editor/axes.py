@@ -6,26 +6,23 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.adapters.method import Method
-from harness.spec.editor.params import Schema
-from harness.spec.matrix import AXES, MOST_RULES, params_of
+from harness.spec.editor.shapes import Schema, closed
+from harness.spec.matrix import AXES, FACTS, MOST_RULES, params_of
 from harness.spec.select import TUNABLE
-
-FACTS = ("adapter.method", "adapter.label", "seed")
-"""What rules of `exclude` may name beside the axes."""
 
 
 def matrix_schema(methods: Sequence[Method], definitions: dict[str, Any]) -> Schema:
     """`matrix`: axes, `zip` and `exclude`. definitions: pydantic's, in which the sections' fields are found."""
     axes = _axes(AXES, methods, definitions)
     rules: dict[str, Schema] = {name: {} for name in (*axes, *FACTS)}
-    exclude = {"type": "array", "maxItems": MOST_RULES, "items": _closed(rules) | {"minProperties": 1}}
-    return _closed({**axes, "zip": _zip(axes), "exclude": exclude})
+    exclude = {"type": "array", "maxItems": MOST_RULES, "items": closed(rules) | {"minProperties": 1}}
+    return closed({**axes, "zip": _zip(axes), "exclude": exclude})
 
 
 def over_schema(methods: Sequence[Method], definitions: dict[str, Any]) -> Schema:
     """`select.over`: what is tuned."""
     axes = _axes(TUNABLE, methods, definitions)
-    return _closed({**axes, "zip": _zip(axes)}) | {"minProperties": 1}
+    return closed({**axes, "zip": _zip(axes)}) | {"minProperties": 1}
 
 
 def _axes(fields: Iterable[str], methods: Sequence[Method], definitions: dict[str, Any]) -> dict[str, Schema]:
@@ -40,8 +37,4 @@ def _value(name: str, definitions: dict[str, Any]) -> Schema:
 
 
 def _zip(axes: dict[str, Schema]) -> Schema:
-    return {"type": "array", "items": _closed(axes) | {"minProperties": 1}, "description": "lists that go together"}
-
-
-def _closed(properties: dict[str, Schema]) -> Schema:
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"type": "array", "items": closed(axes) | {"minProperties": 1}, "description": "lists that go together"}

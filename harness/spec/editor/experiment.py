@@ -16,12 +16,10 @@ from harness.catalog.models import model_names
 from harness.catalog.prompts import prompts
 from harness.spec.editor.adapters import entry_schema
 from harness.spec.editor.axes import matrix_schema, over_schema
-from harness.spec.editor.params import Schema
+from harness.spec.editor.shapes import DRAFT, Schema, closed
 from harness.spec.run import Measure
 from harness.spec.schema import OPTIMIZERS, SCHEDULERS, ExperimentFile
 
-DRAFT = "http://json-schema.org/draft-07/schema#"
-"""The version that YAML's language server knows best."""
 AT = "#/definitions/"
 EXTENDS = {
     "description": "files whose fields this one takes over, from left to right",
@@ -47,20 +45,15 @@ def experiment_schema(methods: Sequence[Method]) -> Schema:
         _untitle(field)
         definitions[f"field_{name}"] = field
     shared = {name: {"$ref": f"{AT}field_{name}"} for name in fields} | {"extends": EXTENDS}
-    profile = {"type": "object", "properties": shared, "additionalProperties": False}
+    profiles = {
+        "type": "object",
+        "description": "versions of the experiment, chosen with --profile or $HARNESS_PROFILE",
+        "additionalProperties": closed(shared),
+    }
     return {
         "$schema": DRAFT,
         "title": "peft-harness experiment",
-        "type": "object",
-        "properties": {
-            **shared,
-            "profiles": {
-                "type": "object",
-                "description": "versions of the experiment, chosen with --profile or $HARNESS_PROFILE",
-                "additionalProperties": profile,
-            },
-        },
-        "additionalProperties": False,
+        **closed({**shared, "profiles": profiles}),
         "definitions": definitions,
     }
 

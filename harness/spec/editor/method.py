@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.adapters.declared import RESERVED, TYPES
 from harness.adapters.families import FAMILIES
 from harness.adapters.shape import CLASS_PATH, LIMITS
-from harness.spec.editor.params import Schema
+from harness.spec.editor.shapes import DRAFT, Schema, closed
 from harness.spec.schema import TrainSpec
 
 TEXT: Schema = {"type": "string"}
@@ -18,14 +16,14 @@ NUMBER: Schema = {"type": ["number", "null"]}
 def method_schema() -> Schema:
     """The schema of method files."""
     train = TrainSpec.model_json_schema()["properties"]
-    called = _closed({"class": CLASS, "args": {"type": ["object", "null"]}}) | {"required": ["class"]}
+    called = closed({"class": CLASS, "args": {"type": ["object", "null"]}}) | {"required": ["class"]}
     named = {"anyOf": [CLASS, called], "description": "module:Class, or {class: module:Class, args: {...}}"}
     fields: dict[str, Schema] = {
         "method": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$", "description": "what experiments call it"},
         "title": TEXT | {"description": "what it is called in full"},
         "summary": TEXT | {"description": "what it changes, in a line"},
         "notes": TEXT | {"description": "where its defaults come from, and what to know"},
-        "paper": _closed({"title": TEXT, "arxiv": TEXT, "venue": TEXT, "year": {"type": "integer"}}),
+        "paper": closed({"title": TEXT, "arxiv": TEXT, "venue": TEXT, "year": {"type": "integer"}}),
         "family": {"enum": list(FAMILIES), "description": "under which it is listed"},
         "config_class": CLASS | {"description": "module:Class of a peft.PeftConfig; importing it registers its tuner"},
         "trains": {"enum": ["adapter", "all", "nothing"], "default": "adapter"},
@@ -36,20 +34,19 @@ def method_schema() -> Schema:
             "additionalProperties": {"anyOf": [_declared(), {"not": {"type": "object"}}]},
         },
         "config": {"type": "object", "description": "the arguments of config_class, with ${param} references"},
-        "train": _closed({name: field | {"title": name} for name, field in train.items()})
-        | {"description": "hyper-parameters that the method needs; shown and recorded"},
+        "train": closed(train) | {"description": "hyper-parameters that the method needs; shown and recorded"},
         "callbacks": {"type": "array", "items": named, "description": "callbacks of transformers"},
         "trainer": CLASS | {"description": "module:Class in the place of SFTTrainer"},
         "optimizer": named,
         "mergeable": {"type": "boolean", "description": "whether its weights can be merged into the base's"},
-        "limits": _closed({check: TEXT | {"minLength": 1} for check in LIMITS})
+        "limits": closed({check: TEXT | {"minLength": 1} for check in LIMITS})
         | {"description": "what it can't do and why, by the checks of harness adapters check"},
-        "loads": _closed({"path": TEXT, "revision": {"type": ["string", "null"]}}) | {"required": ["path"]},
+        "loads": closed({"path": TEXT, "revision": {"type": ["string", "null"]}}) | {"required": ["path"]},
     }
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$schema": DRAFT,
         "title": "peft-harness method",
-        **_closed({name: _nullable(name, field) for name, field in fields.items()}),
+        **closed({name: _nullable(name, field) for name, field in fields.items()}),
         "required": ["method"],
     }
 
@@ -65,13 +62,9 @@ def _declared() -> Schema:
         "help": {},
         "follows": {"type": ["string", "null"], "description": "the parameter whose value it has while it is null"},
     }
-    return _closed(fields) | {"required": ["default"]}
+    return closed(fields) | {"required": ["default"]}
 
 
 def _nullable(name: str, field: Schema) -> Schema:
     """A field that is there without a value says nothing."""
     return field if name in ("method", "trains") else {"anyOf": [field, {"type": "null"}]}
-
-
-def _closed(properties: dict[str, Any]) -> Schema:
-    return {"type": "object", "properties": properties, "additionalProperties": False}

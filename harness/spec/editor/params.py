@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.adapters.param import ALL_LINEAR, MULTIPLE, POSITIVE, STEPS, Param
 from harness.catalog.architectures import LETTERS
-
-Schema = dict[str, Any]
+from harness.spec.editor.shapes import Schema
 
 TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean", "list": "array"}
 
