@@ -62,7 +62,9 @@ def test_a_chart_gives_its_numbers_as_a_table(reader: Reader) -> None:
     page = reader.open("board")
     numbers = page.locator("figure[data-key=pareto] details")
     numbers.locator("summary").click()
-    assert numbers.locator("tbody tr").count() == 4
+    rows = numbers.locator("tbody tr")
+    rows.first.wait_for()  # the browser tells of an opened element a moment after the click
+    assert rows.count() == 4
     assert HOSTILE in numbers.inner_text()
 
 
