@@ -9,10 +9,12 @@ from peft import PeftConfig
 
 from harness.tuners import DenseLoraConfig, MixedConfig
 
-# "Only Matrix" is the linear variant, which merges; "Freeze" trains the matrices between random encoders and decoders.
+# "Only Matrix" is the linear variant, which merges; "Freeze" trains the matrices between random encoders and decoders;
+# unshared, each layer has an encoder and a decoder of its own.
 GELU: dict[str, Any] = {}
 IDENTITY = {"activation": "identity"}
 FREEZE = {"train_encoder_decoder": False}
+UNSHARED = {"share_encoder_decoder": False}
 # PEFT leaves an adapter that is added to a model in evaluation in training (its issue 3753), where dropout is random.
 STILL = {"dropout": 0}
 
@@ -75,6 +77,9 @@ def denselora() -> dict[tuple[str, str], list]:
         ("identity", "MLP", {"target_modules": ["lin0"], **IDENTITY}),
         ("identity two", "MLP", {"target_modules": ["lin0", "lin1"], "alpha": 1, **IDENTITY}),
         ("identity freeze", "MLP", {"target_modules": ["lin0"], **IDENTITY, **FREEZE}),
+        ("unshared", "MLP", {"target_modules": ["lin0", "lin1"], **UNSHARED}),
+        ("identity unshared", "MLP", {"target_modules": ["lin0", "lin1"], **IDENTITY, **UNSHARED}),
+        ("unshared freeze", "MLP", {"target_modules": ["lin0"], **UNSHARED, **FREEZE}),
         ("identity modules_to_save", "MLP", {"target_modules": ["lin1"], "modules_to_save": ["lin0"], **IDENTITY}),
         ("Conv1D", "EmbConv1D", {"target_modules": ["conv1d"]}),
         ("Conv1D identity", "EmbConv1D", {"target_modules": ["conv1d"], **IDENTITY}),
@@ -82,15 +87,15 @@ def denselora() -> dict[tuple[str, str], list]:
     ]
     two = [
         (f"{how}{label}", {**layers["lin0"], **variant, **STILL}, {**layers[other], **variant, **STILL})
-        for how, variant in {"": GELU, "identity ": IDENTITY}.items()
+        for how, variant in {"": GELU, "identity ": IDENTITY, "unshared ": UNSHARED}.items()
         for label, other in {"same": "lin0", "different": "lin1"}.items()
     ]
-    variants = {"gelu": GELU, "identity": IDENTITY}
+    variants = {"gelu": GELU, "identity": IDENTITY, "unshared": UNSHARED}
     return {
         ("custom_models", "TEST_CASES"): of_custom_models(DenseLoraConfig, custom),
         ("custom_models", "MULTIPLE_ACTIVE_ADAPTERS_TEST_CASES"): of_two_adapters(DenseLoraConfig, two),
         ("custom_models", "ALL_PEFT_CONFIG_CLASSES"): [DenseLoraConfig],
-        ("config", "ALL_CONFIG_CLASSES"): [(DenseLoraConfig, {}), (DenseLoraConfig, IDENTITY)],
+        ("config", "ALL_CONFIG_CLASSES"): [(DenseLoraConfig, {}), (DenseLoraConfig, IDENTITY), (DenseLoraConfig, UNSHARED)],
         ("config", "LAYER_INDEXING_CONFIG_CLASSES"): [(DenseLoraConfig, {})],
         **of_models(DenseLoraConfig, variants),
     }
@@ -112,6 +117,7 @@ def mixed() -> dict[tuple[str, str], list]:
         "gelu": mixture(ATTENTION, FEED_FORWARD),
         "identity": mixture(ATTENTION, FEED_FORWARD, **IDENTITY),
         "reverse": mixture(FEED_FORWARD, ATTENTION),
+        "unshared": mixture(ATTENTION, FEED_FORWARD, **UNSHARED),
     }
     return {
         ("custom_models", "TEST_CASES"): of_custom_models(MixedConfig, custom),
