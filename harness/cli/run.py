@@ -13,6 +13,7 @@ from harness.cli.duration import Duration
 from harness.cli.main import Settings
 from harness.cli.offer import offer
 from harness.cli.options import as_json, experiment_options, load, print_json, reading
+from harness.cli.sbatch_option import SbatchOption
 from harness.errors import UnfitError
 from harness.pipeline.plan import Plan
 from harness.schedule.options import EXECUTORS, Options
@@ -35,13 +36,21 @@ MOST = 256
     "--workers",
     type=click.IntRange(1, MOST),
     metavar="N",
-    help="Worker processes in all. Default: one per GPU, or one.",
+    help="Worker processes, or a cluster's jobs, in all. Default: one per GPU, or one; of Slurm 100 jobs.",
 )
 @click.option(
     "--runs-per-device",
     type=click.IntRange(1, MOST),
     metavar="N",
     help="Worker processes on each GPU, for runs too small to fill one. Without a GPU: in all.",
+)
+@click.option(
+    "--slurm",
+    "sbatch",
+    type=SbatchOption(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of sbatch for the jobs of --executor slurm: partition=gpu, gpus-per-node=1, time=4:00:00.",
 )
 @click.option("--only", metavar="GLOB", help="Only the runs whose label or id matches.")
 @click.option("--retry-failed", is_flag=True, help="Also do again what failed before.")
@@ -60,6 +69,7 @@ def run(
     executor: str,
     workers: int | None,
     runs_per_device: int | None,
+    sbatch: tuple[tuple[str, str], ...],
     only: str | None,
     retry_failed: bool,
     fail_fast: bool,
@@ -89,8 +99,9 @@ def run(
     if not labels:
         raise click.UsageError(f"--only {only!r} matches no run of {experiment.name}")
     _check_workers(executor, workers, runs_per_device)
-    options = Options(executor, workers, runs_per_device, only, retry_failed, fail_fast, timeout)  # type: ignore[arg-type]
-    crowded = crowding([point.run for point in chosen], workers or runs_per_device or 1)
+    _check_slurm(executor, runs_per_device, sbatch)
+    options = Options(executor, workers, runs_per_device, only, retry_failed, fail_fast, timeout, sbatch)  # type: ignore[arg-type]
+    crowded = None if options.elsewhere else crowding([point.run for point in chosen], workers or runs_per_device or 1)
     risks = [warning for warning in (network_warning(settings.db), crowded) if warning]
     for warning in [*risks, *foreign_bases(experiment, chosen)]:
         click.echo(f"warning: {warning}", err=True)
@@ -121,6 +132,15 @@ def _check_workers(executor: str, workers: int | None, runs_per_device: int | No
     if executor == "in-process" and (workers or runs_per_device or 1) > 1:
         named = "--workers" if workers else "--runs-per-device"
         raise click.UsageError(f"--executor in-process does one run after the other: {named} can't be more than 1")
+
+
+def _check_slurm(executor: str, runs_per_device: int | None, sbatch: Sequence[tuple[str, str]]) -> None:
+    if sbatch and executor != "slurm":
+        raise click.UsageError("--slurm is for --executor slurm")
+    if executor == "slurm" and runs_per_device:
+        raise click.UsageError(
+            "--runs-per-device: a job of --executor slurm does one run; --slurm says what of a node it is given"
+        )
 
 
 def _begin(settings: Settings, experiment: ExperimentSpec, plan: Plan) -> None:

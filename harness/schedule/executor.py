@@ -2,8 +2,7 @@
 
 An executor is given run ids. The process that does a run, wherever it is, reads the specification from the store,
 claims the run and records what comes of it: nothing else need be sent, and nothing need come back for the store to be
-true. Which run is next, and when no more are begun, is the same for all (`schedule.loop`). An executor of another kind
-(Ray, Slurm) starts processes that call `Runner(...).run(run_id, send)`.
+true. Which run is next, and when no more are begun, is the same for all (`schedule.loop`).
 """
 
 from __future__ import annotations

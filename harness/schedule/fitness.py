@@ -20,12 +20,12 @@ FEW_STEPS = 100
 GB = 1e9
 
 
-def shortfalls(plan: Plan, devices: Devices, asks_hub: bool = True) -> list[Obstacle]:
+def shortfalls(plan: Plan, devices: Devices | None, asks_hub: bool = True) -> list[Obstacle]:
     """What the machine or the hub lacks for the runs that are to be done or that something else blocks, each once.
 
     Weights that fit into no device; a large base that is to be trained without a GPU; a hub model that is gated, that
     there is not, or that can't be reached. How much memory training takes is estimated by `harness plan`, not here.
-    asks_hub: without, the hub is left alone.
+    devices: None where they are not known, the runs being done elsewhere; asks_hub: without, the hub is left alone.
     """
     asked = (planned.run for planned in plan.runs if planned.action in ("train", "score") or planned.obstacles)
     found: dict[Obstacle, None] = {}
@@ -38,12 +38,12 @@ def shortfalls(plan: Plan, devices: Devices, asks_hub: bool = True) -> list[Obst
     return list(found)
 
 
-def _shortfalls(run: RunSpec, devices: Devices, asks_hub: bool) -> Iterator[Obstacle]:
+def _shortfalls(run: RunSpec, devices: Devices | None, asks_hub: bool) -> Iterator[Obstacle]:
     try:
         entry = model_entry(run.model.name, run.model.revision)
     except NotFoundError:  # told as an obstacle of the run itself
         return
-    if (count := parameters(entry)) is not None:
+    if devices is not None and (count := parameters(entry)) is not None:
         yield from _room(run.model, entry, count, devices)
         if count > LARGE and not devices.gpus and _is_long(run):
             yield Obstacle("base.model", _needs_gpu(entry, count))

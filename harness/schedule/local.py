@@ -11,6 +11,7 @@ from harness.errors import RunError, StoreError
 from harness.paths import RunPaths, home
 from harness.pipeline.execute import Result
 from harness.pipeline.prerequisites import Obstacle
+from harness.schedule.checking import checked
 from harness.schedule.executor import Tell
 from harness.schedule.flag import Flag
 from harness.schedule.handed import Asker, specification
@@ -50,13 +51,7 @@ class Local:
 
     def check(self, run_ids: Sequence[str]) -> dict[str, Obstacle]:
         """See `Executor.check`."""
-        if not run_ids:
-            return {}
-        try:
-            return self._slots[0].ask(("check", list(run_ids)))
-        except EOFError:  # dead: whatever killed it will tell as its run fails
-            self._slots[0].replace()
-            return {}
+        return checked(self._slots[0], run_ids)
 
     def takes(self, run_id: str) -> bool:
         """See `Executor.takes`. Without GPUs, a run of several threads begins only where it finds that many cores."""

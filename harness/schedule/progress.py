@@ -15,7 +15,7 @@ from harness.spec.run import RunSpec
 PLAIN_SECONDS = 30.0
 """Without a terminal, a line about the same stage at most this often."""
 
-NEWS = ("changed", "again")
+NEWS = ("changed", "again", "queued")
 """Events that stay on the screen."""
 
 
@@ -82,7 +82,11 @@ class Narrator:
             return f"memory is short; goes on with {event['setting']} {event['value']}"
         if kind == "again":
             result = event["result"]
+            if result.outcome == "stopped":
+                return "the cluster ends its job; it goes on in another"
             return f"{result.kind}: {result.message}; tried again" if result.kind else f"{result.message}; asked again"
+        if kind == "queued":
+            return f"handed over as {event['job']}"
         if kind == "task":
             return f"score {event['task']} ({event['index']}/{event['of']})"
         return str(event.get("stage", kind))

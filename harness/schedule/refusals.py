@@ -30,9 +30,12 @@ def machine_problems(experiment: ExperimentSpec, found: Plan) -> list[Problem]:
     return _where_asked(experiment, shortfalls(found, Devices.here(), asks_hub=False))
 
 
-def refuse_unfit(experiment: ExperimentSpec, found: Plan) -> None:
-    """Raises UnfitError with all that runs of a plan lack, of files and packages as well as of this machine."""
-    lacking = _where_asked(experiment, shortfalls(found, Devices.here()))
+def refuse_unfit(experiment: ExperimentSpec, found: Plan, here: bool = True) -> None:
+    """Raises UnfitError with all that runs of a plan lack, of files and packages as well as of this machine.
+
+    here: whether they are done on it.
+    """
+    lacking = _where_asked(experiment, shortfalls(found, Devices.here() if here else None))
     if problems := [*lacking, *obstacle_problems(experiment, found)]:
         raise UnfitError("\n".join(dict.fromkeys(map(str, problems))))
 

@@ -7,10 +7,12 @@ from collections import Counter
 
 from harness.pipeline.execute import Result
 
-MOST = {"crashed": 1}
-"""How often a run is tried again after a failure of a kind. What is not named would only fail again."""
-MOST_UNASKED = 5
-"""How often a run is asked for again that another command on the same experiment has taken out of the database."""
+MOST = {"crashed": 1, "unasked": 5, "stopped": 100}
+"""How often a run is tried again, by the kind of its failure or by why it was not done.
+
+unasked: another command on the same experiment has taken it out of the database; stopped: a cluster ended its job
+softly, its time being over. What is not named would only fail again.
+"""
 PAUSE_SECONDS = 5.0
 """The pause before a further try: what killed a worker (memory, another program) may pass."""
 
@@ -20,13 +22,14 @@ class Retries:
 
     def __init__(self, pause: float = PAUSE_SECONDS) -> None:
         self._pause = pause
-        self._tried: Counter[tuple[str, str | None]] = Counter()
+        self._tried: Counter[tuple[str, str]] = Counter()
         self._due: dict[str, float] = {}
 
     def grants(self, result: Result) -> bool:
         """Whether the run is to be tried again; that counts as a try."""
-        key = (result.run_id, "unasked" if result.unasked else result.kind)
-        if self._tried[key] >= (MOST_UNASKED if result.unasked else MOST.get(result.kind or "", 0)):
+        why = "unasked" if result.unasked else result.kind or result.outcome
+        key = (result.run_id, why)
+        if self._tried[key] >= MOST.get(why, 0):
             return False
         self._tried[key] += 1
         if not result.unasked:

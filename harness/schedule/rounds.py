@@ -7,6 +7,8 @@ from typing import Any
 
 from harness.pipeline.execute import Result
 from harness.pipeline.plan import Plan
+from harness.schedule.cluster.executor import Cluster
+from harness.schedule.cluster.job import Dispatcher
 from harness.schedule.executor import Executor
 from harness.schedule.handed import Asker
 from harness.schedule.in_process import InProcess
@@ -22,12 +24,23 @@ from harness.store.store import Store
 
 
 class Rounds:
-    """Executes what is due of plans. executor: closed by whoever made this; results: of all runs that were begun."""
+    """Executes what is due of plans. executor: closed by whoever made this; results: of all runs that were begun.
 
-    def __init__(self, experiment: ExperimentSpec, store: Store, options: Options, listen: Listener) -> None:
+    runs: those that are or may be done, by run_id; grows; cluster: to which they are given, if they are.
+    """
+
+    def __init__(
+        self,
+        experiment: ExperimentSpec,
+        store: Store,
+        options: Options,
+        listen: Listener,
+        runs: dict[str, RunSpec],
+        cluster: Dispatcher | None = None,
+    ) -> None:
         self._experiment, self._store, self._options, self._listen = experiment, store, options, listen
-        self._runs: dict[str, RunSpec] = {}
-        self.executor: Executor = self._made()
+        self._runs = runs
+        self.executor: Executor = self._made(cluster)
         self.results: list[Result] = []
 
     @property
@@ -50,10 +63,12 @@ class Rounds:
         loop = Loop(self.executor, list(todo.values()), self._listen, fail_fast, timeout, restore=restore)
         self.results += loop.work()
 
-    def _made(self) -> Executor:
+    def _made(self, cluster: Dispatcher | None) -> Executor:
         asker, options = Asker(self._experiment.name, self._experiment.profile), self._options
         if options.executor == "in-process":
             return InProcess(self._store, asker, self._tell, options.timeout)
+        if cluster is not None:
+            return Cluster(self._store, asker, self._tell, cluster, options.timeout)
         workers, runs = options.workers, options.runs_per_device or 1
         return Local(self._store, asker, self._tell, workers, runs, options.timeout)
 

@@ -12,6 +12,7 @@ from harness.pipeline.execute import Result
 from harness.pipeline.plan import Plan, plan
 from harness.pipeline.training_data import fetch_addresses
 from harness.pipeline.tuning import tried
+from harness.schedule.cluster.dispatchers import dispatcher
 from harness.schedule.loop import Listener
 from harness.schedule.options import Options
 from harness.schedule.points import register, selected, with_configs
@@ -74,7 +75,9 @@ def run(
         first = selected(experiment, options.only, done)
         found = plan([point.run for point in first], before, options.retry_failed)
         later = plan(to_be_chosen(experiment, done, options.only), before)
-        refuse_unfit(experiment, Plan((*found.runs, *later.runs)))
+        refuse_unfit(experiment, Plan((*found.runs, *later.runs)), here=not options.elsewhere)
+        runs = {planned.run.run_id: planned.run for planned in found.of("train", "score")}
+        cluster = dispatcher(options, runs) if runs else None
     with open_store(url) as store:
 
         def write_down() -> None:
@@ -88,7 +91,7 @@ def run(
             begin(found)
             return Outcome(found, (), False, unchosen(experiment, options.only, done))
         check_home()
-        rounds = Rounds(experiment, store, options, listen)
+        rounds = Rounds(experiment, store, options, listen, runs, cluster)
         with soft_stop(rounds.executor) as stopped:
             begin(found)
             rounds.work(first, found, write_down)

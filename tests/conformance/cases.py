@@ -95,7 +95,11 @@ def denselora() -> dict[tuple[str, str], list]:
         ("custom_models", "TEST_CASES"): of_custom_models(DenseLoraConfig, custom),
         ("custom_models", "MULTIPLE_ACTIVE_ADAPTERS_TEST_CASES"): of_two_adapters(DenseLoraConfig, two),
         ("custom_models", "ALL_PEFT_CONFIG_CLASSES"): [DenseLoraConfig],
-        ("config", "ALL_CONFIG_CLASSES"): [(DenseLoraConfig, {}), (DenseLoraConfig, IDENTITY), (DenseLoraConfig, UNSHARED)],
+        ("config", "ALL_CONFIG_CLASSES"): [
+            (DenseLoraConfig, {}),
+            (DenseLoraConfig, IDENTITY),
+            (DenseLoraConfig, UNSHARED),
+        ],
         ("config", "LAYER_INDEXING_CONFIG_CLASSES"): [(DenseLoraConfig, {})],
         **of_models(DenseLoraConfig, variants),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from harness.adapters.catalogue import find_methods
 from harness.paths import RunPaths, home
-from harness.schedule.options import Options
+from harness.schedule.options import CLUSTERS, Options
 from harness.schedule.points import register
 from harness.schedule.run import Outcome, run
 from harness.spec.experiment import ExperimentSpec
@@ -22,6 +24,8 @@ from harness.spec.load import load_experiment
 from harness.spec.run import RunSpec
 from harness.store.records import AttemptRecord
 from harness.store.store import Store, open_store
+
+from . import slurm_stand_in
 
 DB = "sqlite:///results.db"
 EXPERIMENT = """\
@@ -102,6 +106,8 @@ class Place:
                 listener(run, event)
 
         experiment = self.experiment(adapters)
+        if self.executor in CLUSTERS:
+            options = {"workers": 1} | options
         return Done(run(experiment, DB, Options(self.executor, **options), listen), told)  # type: ignore[arg-type]
 
     def store(self) -> Store:
@@ -128,6 +134,13 @@ class Place:
             }
 
 
+def with_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts Slurm's commands into a folder and on the way."""
+    slurm_stand_in.install(folder)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    SlurmJob.watcher = SlurmInfoWatcher()  # it would remember another test's jobs
+
+
 def _threads(attempt: AttemptRecord) -> int:
     """As they were planned and as torch had them."""
     assert attempt.settings["threads"] == attempt.provenance["hardware"]["threads"]
@@ -146,6 +159,11 @@ def make_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     def make(executor: str) -> Place:
         folder = tmp_path / executor
         (folder / "methods").mkdir(parents=True)
+        if executor == "slurm":
+            with_slurm(folder / "bin", monkeypatch)
+        if executor == "ray":
+            pytest.importorskip("ray")
+            monkeypatch.setenv("RAY_ADDRESS", "local")
         for name, accident in CLASSES.items():
             (folder / "methods" / f"{name}.yaml").write_text(METHOD % (name, accident))
         (folder / "accidents.py").write_text(ACCIDENTS)
