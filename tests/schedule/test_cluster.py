@@ -25,13 +25,14 @@ from harness.schedule.cluster.executor import Cluster
 from harness.schedule.cluster.job import End
 from harness.schedule.cluster.mailbox import Mailbox
 from harness.schedule.cluster.slurm import SlurmJobs
+from harness.schedule.devices import Devices
 from harness.schedule.handed import Asker
 from harness.schedule.progress import Narrator
 from harness.schedule.retry import Retries
 from harness.store.records import Claim
 from harness.store.store import Store, open_store
 
-from .conftest import DB, Place, with_slurm
+from .conftest import DB, EXPERIMENT, Place, with_slurm
 
 FEW = Asker("few", "paper")
 
@@ -155,6 +156,22 @@ def test_what_slurm_would_refuse_is_told_before_a_run_begins(
     assert result.exit_code in (1, 2)
     assert told in said(result)
     assert list(slurm.iterdir()) == []
+
+
+def test_what_this_machine_lacks_is_no_obstacle_to_jobs_on_others(
+    slurm: Path, make_place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_place("local")
+    monkeypatch.setattr("harness.schedule.fitness.weights_fault", lambda name, revision: None)
+    monkeypatch.setattr("harness.schedule.refusals.Devices.here", lambda: Devices(2**34))
+    large = EXPERIMENT.replace("micro-llama", "llama3-8b").replace("steps: 3", "steps: 3000")
+    Path("few.yaml").write_text(large % "{method: lora}")
+
+    here = CliRunner().invoke(cli, ["run", "few.yaml"])
+    assert "needs a GPU; found none" in said(here)
+    there = CliRunner().invoke(cli, ["run", "few.yaml", "--executor", "slurm", "--slurm", "partition=nope"])
+    assert "needs a GPU" not in said(there)
+    assert "invalid partition specified: nope" in said(there)
 
 
 def test_without_slurm_or_its_package_nothing_is_written(
