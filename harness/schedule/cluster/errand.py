@@ -66,13 +66,17 @@ class Errand:
     path: tuple[str, ...]
     host: str
 
-    def __call__(self, heeds_signals: bool = False, cores: int | None = None) -> None:
-        """Does the run. heeds_signals: see `Ending`; cores: those that the job was given."""
+    def __call__(self, heeds_signals: bool = False, cores: int | None = None) -> bool:
+        """Does the run. Returns whether another one may be done in this process: not once the device has failed.
+
+        heeds_signals: see `Ending`; cores: those that the job was given.
+        """
         mailbox = Mailbox(Path(self.mailbox))
         ending = Ending(mailbox)
         if heeds_signals:
             ending.heed()
         mailbox.send(("done", self._result(mailbox, ending, cores)))
+        return all(runner.sound for runner in _kept.values())
 
     def _result(self, mailbox: Mailbox, ending: Ending, cores: int | None) -> Result:
         if ending.is_set():
@@ -86,10 +90,7 @@ class Errand:
             runner.stop = ending
             with captured(log_of(self.run_id)):
                 _outlive_former_self(runner.store, self.run_id, ending)
-                result = runner.run(self.run_id, mailbox.send)
-            if not runner.sound:
-                _kept.clear()
-            return result
+                return runner.run(self.run_id, mailbox.send)
         except KeyboardInterrupt:
             return Result(self.run_id, "stopped")
         except Exception as error:  # noqa: BLE001 - whatever it is, the command hears of it
@@ -116,9 +117,17 @@ class Errand:
             machine = replace(machine, cores=min(machine.cores, cores))
         key = self.db, self.asker
         if key not in _kept:
-            _kept.clear()
+            _let_go()
             _kept[key] = Runner(open_store(self.db), self.asker, machine, Mailbox(Path(self.mailbox)), self.timeout)
         return _kept[key]
+
+
+def _let_go() -> None:
+    """Closes what was kept for another experiment or database."""
+    while _kept:
+        _, runner = _kept.popitem()
+        runner.close()
+        runner.store.close()
 
 
 def _outlive_former_self(store: Store, run_id: str, ending: Ending) -> None:

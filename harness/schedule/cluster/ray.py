@@ -92,4 +92,6 @@ class RayJobs:
 
 
 def _do(errand: Errand, cores: int) -> None:
-    errand(cores=cores)
+    """What a worker of Ray's does; after a device error it ends, so that no other task is given to it."""
+    if not errand(cores=cores):
+        os._exit(1)
