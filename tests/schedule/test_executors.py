@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
 from harness.schedule.handed import Asker
 from harness.schedule.local import Local
+from harness.schedule.options import Options
+from harness.schedule.run import run
 from harness.spec.run import RunSpec
 from harness.store.records import Entry
 from harness.store.store import Store, open_store
@@ -189,3 +193,32 @@ def test_one_job_can_be_ended_softly_or_at_once_and_the_other_goes_on(local: Pla
     expected = {"cancel": ("stopped", None, "pending"), "abort": ("failed", "timeout", "failed")}[end]
     assert (results[first].outcome, results[first].kind, states[first].status) == expected
     assert results[second].outcome == states[second].status == "complete"
+
+
+@pytest.mark.slow
+def test_a_run_whose_job_slurm_is_about_to_end_goes_on_in_another_to_the_same_bits(
+    make_place: Callable[[str], Place],
+) -> None:
+    here = make_place("in-process")
+    longer = ["train.steps=200"]
+    run(here.experiment(TWO[:1], longer), DB, Options("in-process"))
+    undisturbed = here.recorded()
+    place = make_place("slurm")
+    told: list[dict[str, Any]] = []
+
+    def announce(spec: RunSpec, event: dict[str, Any]) -> None:
+        told.append(event)
+        if [each["event"] for each in told].count("step") == 1 and event["event"] == "step":
+            command = [sys.executable, "-u", "-m", "submitit.core._submit"]
+            (job,) = [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"][:4] == command]
+            job.send_signal(signal.SIGUSR2)
+
+    outcome = run(place.experiment(TWO[:1], longer), DB, Options("slurm"), announce)
+
+    assert outcome.exit_code == 0
+    kinds = [event["event"] for event in told]
+    assert (kinds.count("queued"), kinds.count("again"), kinds[-1]) == (2, 1, "end")
+    assert place.recorded() == undisturbed
+    with place.store() as store:
+        (run_id,) = undisturbed
+        assert len({attempt.worker for attempt in store.attempts(run_id)}) == 2
