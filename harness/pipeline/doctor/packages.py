@@ -24,6 +24,8 @@ EXTRAS = {
     "figures": "report --figure",
     "postgres": "results on a PostgreSQL server",
     "quantization": "quantised bases and 8-bit optimizers",
+    "slurm": "run --executor slurm",
+    "ray": "run --executor ray",
 }
 
 
