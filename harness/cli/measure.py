@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -10,6 +11,7 @@ from harness.cli.main import Settings
 from harness.cli.options import as_json, print_json
 from harness.cli.show import find_run
 from harness.errors import NotFoundError, nearest
+from harness.spec.run import RunSpec
 from harness.store.records import RunRecord
 from harness.store.store import Store
 
@@ -47,12 +49,26 @@ def measure(settings: Settings, run_ids: tuple[str, ...], experiment: str | None
     return SOME_FAILED if any(measured.reason for measured in found) else MEASURED
 
 
+def note(store: Store, experiment: str, runs: Sequence[RunSpec]) -> str | None:
+    """What `harness run` says where an experiment measures increments and trainings of these runs have none."""
+    asked = {run.train_id for run in runs if run.measure and run.data is not None}
+    trained = set(store.trainings(sorted(asked)))
+    missing = trained - store.measured(sorted(trained))
+    if not missing:
+        return None
+    count = "1 training" if len(missing) == 1 else f"{len(missing)} trainings"
+    return (
+        f"not measured: the increments of {count} that {'was' if len(missing) == 1 else 'were'} recorded before; "
+        f"harness measure --experiment {experiment} does it where the adapter is kept"
+    )
+
+
 def _unmeasured(store: Store, experiment: str) -> list[RunRecord]:
     known = {name for name, _ in store.benchmarks()}
     if experiment not in known:
         raise NotFoundError(f"unknown experiment {experiment!r}, {nearest(experiment, known)}")
     runs = store.runs(list(dict.fromkeys(place.run_id for place in store.memberships(experiment))))
-    measured = store.increments([run.train_id for run in runs])
+    measured = store.measured([run.train_id for run in runs])
     return [
         run
         for run in runs

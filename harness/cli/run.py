@@ -191,12 +191,16 @@ def _tracebacks(settings: Settings, outcome: Outcome) -> None:
 def _leaderboard(
     settings: Settings, experiment: ExperimentSpec, run_ids: list[str], outcome: Outcome, as_json: bool
 ) -> None:
+    from harness.cli.measure import note
     from harness.report.leaderboard import leaderboards
     from harness.report.render import render
     from harness.store.store import open_store
 
     with open_store(settings.db, read_only=True) as store:
         boards = leaderboards(store, experiment=experiment.name, run_ids=run_ids, published=as_json)
+        unmeasured = note(store, experiment.name, [planned.run for planned in outcome.plan.runs])
+    if unmeasured and not settings.quiet:
+        click.echo(unmeasured, err=True)
     if as_json:
         runs = [vars(result) for result in outcome.results]
         board = boards[0].to_json() if boards else None

@@ -239,6 +239,10 @@ class Store:
         """What trainings changed in each matrix, by train_id, in the model's order; unmeasured ones are absent."""
         return self._read(increments.kept, train_ids)
 
+    def measured(self, train_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these trainings of which increments are recorded."""
+        return self._read(increments.measured, train_ids)
+
     def overlaps(self, run_ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
         """Of these runs, by run_id and task as it was last scored, what of the test set stands in the training data.
 

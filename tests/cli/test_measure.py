@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.harness("run", "line.yaml")
     project.harness("--db", "asked.db", "run", "asked.yaml")
     return project
+
+
+def test_a_run_that_reuses_what_was_not_measured_says_so(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("line.yaml", EXPERIMENT)
+    project.write("asked.yaml", EXPERIMENT.replace("name: line", "name: asked\nmeasure: [increments]"))
+    project.harness("run", "line.yaml", "--only", "lora")
+    told = "harness measure --experiment asked does it where the adapter is kept"
+
+    assert "not measured" not in project.harness("run", "line.yaml", "--only", "lora").stderr
+    again = project.harness("run", "asked.yaml", "--only", "lora").stderr
+    assert f"not measured: the increments of 1 training that was recorded before; {told}" in again
+    project.harness("measure", "--experiment", "asked")
+    assert "not measured" not in project.harness("run", "asked.yaml", "--only", "lora").stderr
 
 
 def test_a_kept_adapter_gives_what_its_training_would_have_recorded(trained: Project) -> None:

@@ -54,6 +54,17 @@ def kept(session: Session, train_ids: Sequence[str]) -> dict[str, tuple[Incremen
     return {train_id: tuple(increments) for train_id, increments in found.items()}
 
 
+def measured(session: Session, train_ids: Sequence[str]) -> frozenset[str]:
+    """See `Store.measured`."""
+    found: set[str] = set()
+    for some in chunks(train_ids):
+        wanted = select(MatrixIncrement.train_id).where(
+            MatrixIncrement.train_id.in_(some), MatrixIncrement.position == 0
+        )
+        found.update(session.scalars(wanted))
+    return frozenset(found)
+
+
 def take(ours: Session, theirs: Session, train_ids: Collection[str]) -> None:
     """Adds the increments of these trainings, which both databases have, where ours has none."""
     measured = set(ours.scalars(select(MatrixIncrement.train_id).distinct()))
