@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,7 @@ def test_slurm_gets_the_options_that_were_given_and_no_limit_of_its_own(
     assert {"exclusive", "signal"} <= set(flags)
     assert "wckey" not in flags
     assert jobs.name(ticket) == "Slurm job 1"
+    assert stat.S_IMODE((tmp_path / "home" / "slurm").stat().st_mode) == 0o700, "a database's password may lie there"
     assert until(lambda: asked(jobs, ticket)) == End("crashed", f"ended as COMPLETED; see {ticket.paths.stderr}")
 
     SlurmJobs({}).submit(task("2"))
@@ -185,6 +187,7 @@ def test_without_slurm_or_its_package_nothing_is_written(
     assert "pip install 'peft-harness[slurm]'" in said(invoke(place, "--executor", "slurm"))
     assert "pip install 'peft-harness[ray]'" in said(invoke(place, "--executor", "ray"))
     assert not (place.folder / "results.db").exists()
+    assert not (place.folder / "home").exists()
 
 
 def test_options_of_slurm_are_for_slurm(make_place: Callable[[str], Place]) -> None:

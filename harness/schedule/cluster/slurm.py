@@ -43,11 +43,14 @@ class SlurmJobs:
         logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns on stdout where Slurm keeps no accounts
         self.places = places or MANY
         self._asked = time.monotonic()
+        folder = home() / "slurm"
         try:
-            self._slurm = SlurmExecutor(home() / "slurm")
+            self._slurm = SlurmExecutor(folder)
         except RuntimeError:
             needed = "--executor slurm needs Slurm's commands (sbatch, srun, sacct, scancel); run it on a login node"
             raise PrerequisiteError(needed) from None
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # what is handed over names the database, maybe with a password
         unset: Any = None  # submitit's own choices: five minutes, a wckey
         self._slurm.update_parameters(time=unset, wckey=unset, additional_parameters=self._options)
 
