@@ -78,7 +78,7 @@ def denselora() -> dict[tuple[str, str], list]:
         ("identity two", "MLP", {"target_modules": ["lin0", "lin1"], "alpha": 1, **IDENTITY}),
         ("identity freeze", "MLP", {"target_modules": ["lin0"], **IDENTITY, **FREEZE}),
         ("unshared", "MLP", {"target_modules": ["lin0", "lin1"], **UNSHARED}),
-        ("identity unshared", "MLP", {"target_modules": ["lin0", "lin1"], **IDENTITY, **UNSHARED}),
+        ("identity unshared", "MLP", {"target_modules": ["lin0", "lin1"], "alpha": 1, **IDENTITY, **UNSHARED}),
         ("unshared freeze", "MLP", {"target_modules": ["lin0"], **UNSHARED, **FREEZE}),
         ("identity modules_to_save", "MLP", {"target_modules": ["lin1"], "modules_to_save": ["lin0"], **IDENTITY}),
         ("Conv1D", "EmbConv1D", {"target_modules": ["conv1d"]}),
