@@ -185,7 +185,8 @@ def _tracebacks(settings: Settings, outcome: Outcome) -> None:
     with open_store(settings.db, read_only=True) as store:
         for result in outcome.results:
             if result.outcome == "failed":
-                click.echo(store.attempts(result.run_id)[-1].traceback or "", err=True)
+                for attempt in store.attempts(result.run_id)[-1:]:  # none where no process got so far
+                    click.echo(attempt.traceback or "", err=True)
 
 
 def _leaderboard(

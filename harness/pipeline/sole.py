@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.catalog.held_file import held
 from harness.pipeline.workers import worker_name
-from harness.store.database import sqlite_file
+from harness.store.database import shown, sqlite_file
 
 if TYPE_CHECKING:
     from harness.pipeline.execute import Work
@@ -48,7 +48,7 @@ def sole(work: Work) -> Iterator[None]:
 def _holder(work: Work) -> dict[str, Any]:
     """What others need to see whether its run is still this worker's."""
     file = sqlite_file(work.store.url)
-    database = str(file.resolve()) if file else work.store.url
+    database = str(file.resolve()) if file else shown(work.store.url)
     return {"db": database, "run": work.run.run_id, "worker": worker_name(), "attempt": work.claim.attempt}
 
 

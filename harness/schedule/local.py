@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import wait
 
-from harness.errors import RunError, StoreError
+from harness.errors import RunError
 from harness.paths import RunPaths, home
 from harness.pipeline.execute import Result
 from harness.pipeline.prerequisites import Obstacle
 from harness.schedule.checking import checked
 from harness.schedule.executor import Tell
+from harness.schedule.failing import record_failure
 from harness.schedule.flag import Flag
 from harness.schedule.handed import Asker, specification
 from harness.schedule.machine import Machine
@@ -110,9 +111,7 @@ class Local:
         """Records that the worker died in the middle of its run, or was killed by us."""
         message = f"{ended(slot.exit_code())}; see {RunPaths(home(), '', job.run_id).log}"
         kind, message = job.aborted or ("crashed", message)
-        if job.claim is not None:
-            with suppress(StoreError):  # taken over by another worker meanwhile: theirs to say how it ends
-                self._store.fail(job.claim, kind, message, "", {})
+        record_failure(self._store, job.run_id, job.claim, kind, message)
         slot.over(Result(job.run_id, "failed", kind, message))
         slot.replace()
 

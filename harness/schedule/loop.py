@@ -94,7 +94,7 @@ class Loop:
         ended = [(run, job.result) for run, job in self._jobs if job.result is not None]
         self._jobs = [(run, job) for run, job in self._jobs if job.result is None]
         for run, result in ended:
-            if not self._executor.stopping and self._retries.grants(result):
+            if not self._ending() and self._retries.grants(result):
                 if result.unasked:
                     self._restore()
                 self._waiting.append(run)

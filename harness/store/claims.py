@@ -29,7 +29,7 @@ def claim(
     session: Session,
     run_id: str,
     worker: str,
-    device: str,
+    device: str | None,
     seen: RunState | None,
     settings: Mapping[str, Any] | None = None,
 ) -> Claim | None:

@@ -123,7 +123,7 @@ class Store:
         self,
         run_id: str,
         worker: str,
-        device: str,
+        device: str | None,
         seen: RunState | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Claim | None:

@@ -11,6 +11,7 @@ import pytest
 from harness.errors import NotFoundError, PrerequisiteError, RunError, StoreError
 from harness.pipeline import execute as module
 from harness.pipeline.execute import Result, Work, execute
+from harness.pipeline.sole import sole
 from harness.store.claims import ClaimLost
 from harness.store.records import RunState, Score, TaskResult, TrainResult
 
@@ -152,3 +153,13 @@ def test_what_a_worker_brings_after_it_lost_its_run_is_kept_apart(work: Work, mo
     assert execute(work).outcome == "lost"
     assert not state(work).trained and not state(work).scored
     assert [late.task for late in work.store.late_results(work.run.run_id)] == [None, "llm_adapters_boolq"]
+
+
+def test_the_lock_of_a_training_names_its_database_without_the_password(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work.store, "url", "postgresql+psycopg://me:secret@db/results")
+    with sole(work):
+        lock = work.paths.lock.read_text()
+
+    assert "me:***@db/results" in lock

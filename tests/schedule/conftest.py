@@ -96,7 +96,7 @@ class Place:
             register(store, experiment, points(experiment))
         return [point.run for point in points(experiment)]
 
-    def run(self, *adapters: str, **options: Any) -> Done:
+    def run(self, *adapters: str, changes: Sequence[str] = (), **options: Any) -> Done:
         """Does an experiment."""
         told: list[tuple[RunSpec, dict[str, Any]]] = []
 
@@ -105,7 +105,7 @@ class Place:
             for listener in self.listeners:
                 listener(run, event)
 
-        experiment = self.experiment(adapters)
+        experiment = self.experiment(adapters, changes)
         if self.executor in CLUSTERS:
             options = {"workers": 1} | options
         return Done(run(experiment, DB, Options(self.executor, **options), listen), told)  # type: ignore[arg-type]

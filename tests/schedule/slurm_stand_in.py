@@ -1,6 +1,7 @@
-"""Slurm's commands for one machine, as far as submitit and the harness use them: sbatch, srun, sacct, scancel.
+"""Slurm's commands for one machine, as far as submitit and the harness use them.
 
-`install(folder)` puts them into a folder for PATH. Jobs begin at once, with `--hold` never.
+`install(folder)` puts them into a folder for PATH. Jobs begin at once, with `--hold` never. `$STAND_IN_LACKS` names
+commands that do not answer; an ended job is no longer in the queue where its file `NUMBER.purged` is there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-COMMANDS = ("sbatch", "srun", "sacct", "scancel")
+COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel")
 PARTITIONS = ("debug", "gpu")
 
 
@@ -54,6 +55,7 @@ def sbatch(jobs: str) -> None:
     for number_of_file in (0, 1, 2):  # whoever called sbatch waits for these to be closed
         os.dup2(os.open(os.devnull, os.O_RDWR), number_of_file)
     names = {"JOB_ID": number, "NTASKS": 1, "JOB_NUM_NODES": 1, "NODEID": 0, "PROCID": 0, "LOCALID": 0}
+    names |= {"CPUS_PER_TASK": flags["cpus-per-task"]} if "cpus-per-task" in flags else {}
     environment = os.environ | {f"SLURM_{name}": str(value) for name, value in names.items()}
     _write(jobs, number, "RUNNING", flags, os.getpid())
     done = subprocess.run(["bash", str(script)], env=environment)
@@ -77,11 +79,26 @@ def srun(jobs: str) -> None:
     sys.exit(subprocess.run(words, **files).returncode)
 
 
+def _answers(name: str) -> None:
+    if name in os.environ.get("STAND_IN_LACKS", "").split():
+        sys.exit(f"{name}: error: unable to contact slurm")
+
+
+def squeue(jobs: str) -> None:
+    _answers("squeue")
+    assert _flags(sys.argv[1:]) == {
+        "noheader": "", "user": str(os.getuid()), "states": "all", "format": "%A|%T",
+    }  # fmt: skip
+    for file in Path(jobs).glob("*.json"):
+        if not file.with_suffix(".purged").exists():
+            print(f"{file.stem}|{json.loads(file.read_text())['state'].split()[0]}")
+
+
 def sacct(jobs: str) -> None:
-    print("JobID|State|NodeList")
-    for number in [word for word, before in zip(sys.argv[1:], sys.argv, strict=False) if before == "-j"]:
+    _answers("sacct")
+    for number in sys.argv[sys.argv.index("--jobs") + 1].split(","):
         if (file := Path(jobs, f"{number}.json")).exists():
-            print(f"{number}|{json.loads(file.read_text())['state']}|here")
+            print(f"{number}|{json.loads(file.read_text())['state']}")
 
 
 def scancel(jobs: str) -> None:

@@ -1,78 +1,35 @@
-"""What is particular to runs on a cluster: what Slurm is given and tells, and jobs that end without a word."""
+"""Jobs on a cluster of which a test decides how they end: with a word, without one, too early, or not at all."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from harness.cli.main import cli
 from harness.errors import RunError
 from harness.pipeline.execute import Result as Ended
 from harness.pipeline.workers import worker_name
 from harness.schedule.cluster import executor as clusters
+from harness.schedule.cluster import handover
 from harness.schedule.cluster.errand import Errand
 from harness.schedule.cluster.executor import Cluster
 from harness.schedule.cluster.job import End
-from harness.schedule.cluster.mailbox import Mailbox
-from harness.schedule.cluster.slurm import SlurmJobs
-from harness.schedule.devices import Devices
+from harness.schedule.cluster.mailbox import Mailbox, remove_old
 from harness.schedule.handed import Asker
 from harness.schedule.progress import Narrator
 from harness.schedule.retry import Retries
 from harness.store.records import Claim
 from harness.store.store import Store, open_store
 
-from .conftest import DB, EXPERIMENT, Place, with_slurm
+from .conftest import DB, Place
 
 FEW = Asker("few", "paper")
-
-
-TASK = '''\
-"""Stands for a run that needs no torch: it writes what it was told to, and takes its time."""
-import json, os, time
-from dataclasses import dataclass
-
-@dataclass
-class Task:
-    run_id: str
-    file: str
-    seconds: float = 0.0
-
-    def __call__(self, heeds_signals, cores):
-        with open(self.file, "w") as file:
-            json.dump({name: os.environ.get(name) for name in ("SLURM_JOB_ID", "HARNESS_HOME")}, file)
-        time.sleep(self.seconds)
-'''
-
-
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with Slurm; returns where its jobs are written down."""
-    with_slurm(tmp_path / "bin", monkeypatch)
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "stand_in_task.py").write_text(TASK)
-    return tmp_path / "bin" / "jobs"
-
-
-@pytest.fixture
-def task(slurm: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Makes tasks that write into `told` in the test's folder."""
-    module = import_module("stand_in_task")
-    yield lambda run_id, seconds=0.0: module.Task(run_id, str(tmp_path / "told"), seconds)
-    del sys.modules["stand_in_task"]
 
 
 def until(happens: Callable[[], Any], seconds: float = 60.0) -> Any:
@@ -80,122 +37,6 @@ def until(happens: Callable[[], Any], seconds: float = 60.0) -> Any:
     while not (found := happens()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
-
-
-def asked(jobs: SlurmJobs, ticket: Any) -> End | None:
-    """The end of a job, asked of Slurm now."""
-    jobs._asked = 0.0
-    return jobs.end(ticket)
-
-
-def invoke(place: Place, *arguments: str) -> Result:
-    place.experiment(["{method: lora, r: 2}"])
-    return CliRunner().invoke(cli, ["run", "few.yaml", *arguments])
-
-
-def said(result: Result) -> str:
-    return " ".join(f"{result.output} {result.exception}".split())
-
-
-def test_slurm_gets_the_options_that_were_given_and_no_limit_of_its_own(
-    slurm: Path, task: Any, tmp_path: Path
-) -> None:
-    jobs = SlurmJobs({"partition": "gpu", "--gpus-per-node": "1", "time": "4:00:00", "exclusive": ""})
-    ticket = jobs.submit(task("1c0ffee00000"))
-
-    told = json.loads(until(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text()))
-    assert told == {"SLURM_JOB_ID": "1", "HARNESS_HOME": str(tmp_path / "home")}
-    flags = json.loads((slurm / "1.json").read_text())["flags"]
-    given = {"partition": "gpu", "gpus-per-node": "1", "time": "4:00:00", "job-name": "harness-1c0ffee00000"}
-    assert given.items() <= flags.items()
-    assert {"exclusive", "signal"} <= set(flags)
-    assert "wckey" not in flags
-    assert jobs.name(ticket) == "Slurm job 1"
-    assert stat.S_IMODE((tmp_path / "home" / "slurm").stat().st_mode) == 0o700, "a database's password may lie there"
-    assert until(lambda: asked(jobs, ticket)) == End("crashed", f"ended as COMPLETED; see {ticket.paths.stderr}")
-
-    SlurmJobs({}).submit(task("2"))
-    assert "time" not in json.loads((slurm / "2.json").read_text())["flags"]
-
-
-def test_a_waiting_job_is_recalled_and_one_at_work_only_killed(task: Any, tmp_path: Path) -> None:
-    waiting = SlurmJobs({"hold": ""})
-    held = waiting.submit(task("held"))
-    waiting.recall(held)
-    assert asked(waiting, held) == End("crashed", f"ended as CANCELLED by 0; see {held.paths.stderr}")
-    assert not (tmp_path / "told").exists()
-
-    jobs = SlurmJobs({})
-    busy = jobs.submit(task("busy", seconds=60))
-    assert until((tmp_path / "told").exists)
-    jobs.recall(busy)
-    assert asked(jobs, busy) is None
-    jobs.kill(busy)
-    assert "CANCELLED" in until(lambda: asked(jobs, busy)).words
-    assert busy.paths.submission_file.exists()
-    jobs.forget(busy)
-    assert not busy.paths.submission_file.exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        (
-            ("partition=nope",),
-            "Slurm would take no job with --partition=nope: error: invalid partition specified: nope",
-        ),
-        (("array=1-3",), "--slurm array: a job does one run, in one task; this can't be set"),
-        (("ntasks=2", "partition=gpu"), "--slurm ntasks: a job does one run"),
-        (("=x",), "'=x' is no option of sbatch; give NAME=VALUE, such as time=4:00:00"),
-    ],
-)
-def test_what_slurm_would_refuse_is_told_before_a_run_begins(
-    options: tuple[str, ...], told: str, slurm: Path, make_place: Callable[[str], Place]
-) -> None:
-    place = make_place("local")
-    result = invoke(place, "--executor", "slurm", *[word for option in options for word in ("--slurm", option)])
-
-    assert result.exit_code in (1, 2)
-    assert told in said(result)
-    assert list(slurm.iterdir()) == []
-
-
-def test_what_this_machine_lacks_is_no_obstacle_to_jobs_on_others(
-    slurm: Path, make_place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_place("local")
-    monkeypatch.setattr("harness.schedule.fitness.weights_fault", lambda name, revision: None)
-    monkeypatch.setattr("harness.schedule.refusals.Devices.here", lambda: Devices(2**34))
-    large = EXPERIMENT.replace("micro-llama", "llama3-8b").replace("steps: 3", "steps: 3000")
-    Path("few.yaml").write_text(large % "{method: lora}")
-
-    here = CliRunner().invoke(cli, ["run", "few.yaml"])
-    assert "needs a GPU; found none" in said(here)
-    there = CliRunner().invoke(cli, ["run", "few.yaml", "--executor", "slurm", "--slurm", "partition=nope"])
-    assert "needs a GPU" not in said(there)
-    assert "invalid partition specified: nope" in said(there)
-
-
-def test_without_slurm_or_its_package_nothing_is_written(
-    make_place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = make_place("local")
-    monkeypatch.setenv("PATH", str(place.folder))
-    assert "needs Slurm's commands (sbatch, srun, sacct, scancel)" in said(invoke(place, "--executor", "slurm"))
-    for package in ("submitit", "ray"):
-        monkeypatch.setitem(sys.modules, package, None)
-    assert "pip install 'peft-harness[slurm]'" in said(invoke(place, "--executor", "slurm"))
-    assert "pip install 'peft-harness[ray]'" in said(invoke(place, "--executor", "ray"))
-    assert not (place.folder / "results.db").exists()
-    assert not (place.folder / "home").exists()
-
-
-def test_options_of_slurm_are_for_slurm(make_place: Callable[[str], Place]) -> None:
-    place = make_place("local")
-    assert "--slurm is for --executor slurm" in said(invoke(place, "--slurm", "time=1:00:00"))
-    assert "a job of --executor slurm does one run" in said(
-        invoke(place, "--executor", "slurm", "--runs-per-device", "2")
-    )
 
 
 def test_a_mailbox_gives_whole_messages_once_and_hands_a_stop_on(tmp_path: Path) -> None:
@@ -216,8 +57,28 @@ def test_a_mailbox_gives_whole_messages_once_and_hands_a_stop_on(tmp_path: Path)
     assert job.is_set()
 
 
+def test_half_a_line_that_a_node_left_as_it_died_costs_no_other_message(tmp_path: Path) -> None:
+    (tmp_path / "told.jsonl").write_bytes(b'["event", {"event": "st' + bytes(3))
+    again, command = Mailbox(tmp_path), Mailbox(tmp_path)
+    again.send(("claimed", Claim("a", 4, 2)))
+    assert command.news() == [("claimed", Claim("a", 4, 2))]
+
+
+def test_mailboxes_of_dead_commands_are_swept_once_their_jobs_are_long_done(tmp_path: Path) -> None:
+    done, lately, waiting = (Mailbox.new(tmp_path, name, DB) for name in ("done", "lately", "waiting"))
+    for box in (done, lately):
+        box.send(("done", Ended("a", "complete")))
+    for box in (done, waiting):
+        os.utime(box.folder / "told.jsonl", (0, 0))
+    remove_old(tmp_path)
+    assert {box.folder for box in (lately, waiting)} == set(tmp_path.iterdir())
+
+
 class Hand:
-    """A cluster of which a test decides how its jobs end. sent: the errands; killed, recalled: run ids."""
+    """A cluster of which a test decides how its jobs end. sent: the errands; killed, recalled: run ids.
+
+    tells: whether it says of a job that it waits, runs or has ended.
+    """
 
     places = 2
 
@@ -227,6 +88,7 @@ class Hand:
         self.killed: list[str] = []
         self.recalled: list[str] = []
         self.refuses: str | None = None
+        self.tells = True
 
     def fault(self) -> None: ...
 
@@ -241,6 +103,9 @@ class Hand:
 
     def end(self, ticket: str) -> End | None:
         return self.ends.get(ticket)
+
+    def knows(self, ticket: str) -> bool:
+        return self.tells
 
     def recall(self, ticket: str) -> None:
         self.recalled.append(ticket)
@@ -331,17 +196,33 @@ def test_a_run_that_is_out_of_time_is_killed_and_called_so_and_time_in_the_queue
     assert store.states([run_id])[run_id].kind == "timeout"
 
 
-def test_a_job_that_the_cluster_ends_softly_goes_on_in_another_but_not_for_ever_in_vain(hand: Any) -> None:
-    executor, cluster, run_id, *_ = hand
+def test_a_run_that_is_out_of_time_has_failed_though_its_job_still_ends_softly(hand: Any) -> None:
+    executor, cluster, run_id, store, _ = hand
+    job = executor.submit(run_id)
+    mailbox = begun(store, run_id, cluster.sent[run_id])
+    executor.wait(0.0)
+    job.abort("timeout", "took longer than 1 s")
+    store.release(job.claim, {})
+    mailbox.send(("done", Ended(run_id, "stopped")))
+    executor.wait(0.0)
+
+    assert job.result == Ended(run_id, "failed", "timeout", "took longer than 1 s")
+    state = store.states([run_id])[run_id]
+    assert (state.status, state.kind, state.error) == ("failed", "timeout", "took longer than 1 s")
+
+
+@pytest.mark.parametrize("told", [{"event": "step", "step": 1}, {"event": "items", "done": 1, "total": 2}])
+def test_a_job_that_the_cluster_ends_softly_goes_on_in_another_but_not_for_ever_in_vain(
+    told: dict[str, Any], hand: Any
+) -> None:
+    executor, cluster, run_id, store, _ = hand
     softly = Ended(run_id, "stopped")
     retries = Retries(pause=0.0)
-    for number in range(5):
+    for number in range(20):
         job = executor.submit(run_id)
         mailbox = Mailbox(Path(cluster.sent[run_id].mailbox))
-        if number == 0:
-            mailbox.send(("event", {"event": "step", "step": 1}))
+        mailbox.send(("event", told | ({"step": 1 + number // 3} if "step" in told and number < 9 else {})))
         mailbox.send(("done", softly))
-        executor.wait(0.0)
         executor.wait(0.0)
         if job.result != softly:
             break
@@ -350,9 +231,10 @@ def test_a_job_that_the_cluster_ends_softly_goes_on_in_another_but_not_for_ever_
             "the cluster ends its job; it goes on in another"
         )
 
-    assert number == 3
+    assert number == (9 if "step" in told else 2), "steps 1, 2 and 3, each as far as the jobs in vain let it get"
     assert (job.result.outcome, job.result.kind) == ("failed", "timeout")
-    assert job.result.message == "3 jobs in turn were ended before they had done a step: they need more time"
+    assert job.result.message == "3 jobs in turn were ended before the run got any further: they need more time"
+    assert store.states([run_id])[run_id].kind == "timeout"
 
 
 def test_a_job_of_which_neither_cluster_nor_database_hears_is_given_up(
@@ -360,6 +242,7 @@ def test_a_job_of_which_neither_cluster_nor_database_hears_is_given_up(
 ) -> None:
     executor, cluster, run_id, store, _ = hand
     monkeypatch.setattr(clusters, "SILENT_SECONDS", 0.0)
+    cluster.tells = False
     job = executor.submit(run_id)
     begun(store, run_id, cluster.sent[run_id])
     executor.wait(0.0)
@@ -372,18 +255,121 @@ def test_a_job_of_which_neither_cluster_nor_database_hears_is_given_up(
     assert store.states([run_id])[run_id].kind == "crashed"
 
 
-def test_what_the_cluster_refuses_fails_the_run_alone(hand: Any) -> None:
+def test_a_job_that_the_cluster_begins_anew_is_left_to_wait_and_to_say_how_it_ends(
+    hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, cluster, run_id, store, _ = hand
+    monkeypatch.setattr(clusters, "SILENT_SECONDS", 0.0)
+    job = executor.submit(run_id)
+    mailbox = begun(store, run_id, cluster.sent[run_id])
+    monkeypatch.setattr(clusters, "is_gone", lambda state: True)  # its first process is dead, the next one waits
+    for _ in range(3):
+        cluster.ends[run_id] = End("crashed", "ended as NODE_FAIL")
+        executor.wait(0.0)
+        del cluster.ends[run_id]
+        executor.wait(0.0)
+        time.sleep(0.1)
+    assert (job.result, cluster.killed) == (None, [])
+    mailbox.send(("done", Ended(run_id, "complete")))
+    executor.wait(0.0)
+    assert job.result == Ended(run_id, "complete")
+
+
+def test_what_the_cluster_refuses_while_others_are_in_hand_is_tried_again(
+    hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     executor, cluster, run_id, *_ = hand
-    cluster.refuses = "sbatch failed: queue is full"
-    assert executor.submit(run_id).result == Ended(run_id, "failed", "config", "sbatch failed: queue is full")
+    executor.submit(run_id)
+    cluster.refuses = "sbatch failed: submit limit"
+    waiting = executor.submit("c0ffee")
+    assert not executor.takes("another")
+    monkeypatch.setattr(handover, "AGAIN_SECONDS", 0.0)
+    for _ in range(5):
+        executor.wait(0.0)
+    assert waiting.result is None
+    assert "c0ffee" not in cluster.sent
+    cluster.refuses = None
+    executor.wait(0.0)
+    assert "c0ffee" in cluster.sent
+    cluster.refuses = "sbatch failed: submit limit"
+    Mailbox(Path(cluster.sent[run_id].mailbox)).send(("done", Ended(run_id, "complete")))
+    executor.wait(0.0)
+    again = executor.submit(run_id)
+    executor.stop()
+    executor.wait(0.0)
+    executor.wait(0.0)
+    assert again.result == Ended(run_id, "stopped")
+
+
+def test_what_the_cluster_refuses_though_nothing_is_in_hand_stops_the_experiment(
+    hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, cluster, run_id, store, _ = hand
+    cluster.refuses = "sbatch failed: the account is closed"
+    job = executor.submit(run_id)
+    for _ in range(5):
+        executor.wait(0.0)
+    assert job.result is None, "it is not asked again at once"
+    monkeypatch.setattr(handover, "AGAIN_SECONDS", 0.0)
+    executor.wait(0.0)
+    assert job.result is None
+    executor.wait(0.0)
+
+    assert job.result == Ended(run_id, "blocked", message="sbatch failed: the account is closed", halts=True)
+    assert store.states([run_id])[run_id].status == "pending"
     assert list(Path(os.environ["HARNESS_HOME"], "jobs").iterdir()) == []
+
+
+def test_a_job_that_dies_before_it_took_its_run_up_is_on_record(hand: Any) -> None:
+    executor, cluster, run_id, store, _ = hand
+    job = executor.submit(run_id)
+    cluster.ends[run_id] = End("crashed", "ended as FAILED")
+    until(lambda: executor.wait(0.1) or job.result)
+
+    assert job.result == Ended(run_id, "failed", "crashed", f"job {run_id} ended as FAILED")
+    (attempt,) = store.attempts(run_id)
+    assert (attempt.outcome, attempt.kind, attempt.message) == ("failed", "crashed", f"job {run_id} ended as FAILED")
+    assert store.states([run_id])[run_id].status == "failed"
+
+
+def test_a_run_that_is_done_is_done_though_its_last_word_was_lost(hand: Any) -> None:
+    executor, cluster, run_id, store, _ = hand
+    job = executor.submit(run_id)
+    begun(store, run_id, cluster.sent[run_id])
+    executor.wait(0.0)
+    store.finish(job.claim, {})
+    cluster.ends[run_id] = End("crashed", "ended as COMPLETED")
+    until(lambda: executor.wait(0.1) or job.result)
+    assert job.result == Ended(run_id, "complete")
+
+
+def test_a_database_that_jobs_cannot_reach_stops_the_experiment_and_what_waits(hand: Any) -> None:
+    executor, cluster, run_id, *_ = hand
+    job, waiting = executor.submit(run_id), executor.submit("c0ffee")
+    box = Path(cluster.sent[run_id].mailbox)
+    (box / "database").write_text("postgresql+psycopg://me:secret@127.0.0.1:1/results")
+    cluster.sent[run_id]()
+    executor.wait(0.0)
+
+    assert (job.result.outcome, job.result.halts) == ("blocked", True)
+    assert "127.0.0.1" in job.result.message
+    assert "secret" not in job.result.message
+    assert cluster.recalled == ["c0ffee"]
+    cluster.ends["c0ffee"] = End("crashed", "ended as CANCELLED")
+    until(lambda: executor.wait(0.1) or waiting.result)
+    assert waiting.result == Ended("c0ffee", "stopped")
 
 
 def test_a_command_that_is_closed_ends_its_jobs(hand: Any) -> None:
     executor, cluster, run_id, *_ = hand
     executor.submit(run_id)
+    box = Path(cluster.sent[run_id].mailbox)
+    assert stat.S_IMODE(box.stat().st_mode) == 0o700, "the database's password may lie in it"
     executor.close()
     assert cluster.killed == [run_id]
+    assert not box.exists()
+    cluster.sent[run_id]()  # one that begins yet has nothing to do
+    assert not box.exists()
 
 
 def test_an_errand_refuses_a_sqlite_database_of_another_machine_and_does_nothing_once_it_is_stopped(hand: Any) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from harness.schedule.handed import Asker
 from harness.schedule.local import Local
-from harness.schedule.options import Options
+from harness.schedule.options import CLUSTERS, Options
 from harness.schedule.run import run
 from harness.spec.run import RunSpec
 from harness.store.records import Entry
@@ -70,11 +70,12 @@ def test_runs_are_done_in_order_by_one_worker_and_told_of_from_begin_to_end(plac
 
 
 def test_a_soft_stop_ends_the_run_in_hand_and_the_same_command_goes_on(place: Place) -> None:
+    longer = ["train.steps=100"] if place.executor in CLUSTERS else []  # a job looks twice a second
     place.listeners.append(stopping(place))
-    first = place.run(*TWO)
+    first = place.run(*TWO, changes=longer)
     assert (first.outcomes, first.outcome.exit_code) == ([("lora", "stopped")], 3)
 
-    again = place.run(*TWO)
+    again = place.run(*TWO, changes=longer)
     assert (again.outcomes, again.outcome.exit_code) == ([("lora", "complete"), ("dora", "complete")], 0)
 
 

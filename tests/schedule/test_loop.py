@@ -141,3 +141,9 @@ def test_nothing_is_tried_again_once_the_executor_stops() -> None:
 
 def test_where_no_run_can_go_on_none_is_begun() -> None:
     assert done(Scripted(1, {"a": "halts"}), [run_of("a"), run_of("b")])[0] == ["a blocked"]
+
+
+def test_what_would_be_tried_again_is_told_where_no_run_is_begun_any_more() -> None:
+    executor = Scripted(2, {"a": "halts", "b": "crashed"})
+
+    assert done(executor, [run_of("a"), run_of("b")])[0] == ["a blocked", "b failed"]

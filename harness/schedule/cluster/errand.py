@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.pipeline.execute import Result
+from harness.pipeline.outage import outage
 from harness.pipeline.workers import BEAT_SECONDS, is_gone
 from harness.schedule.cluster.mailbox import Mailbox
 from harness.schedule.handed import Asker
@@ -52,12 +53,11 @@ class Ending:
 class Errand:
     """Call it where the run is to be done; what it tells is in the mailbox.
 
-    db: the database's URL; timeout: the seconds that the run may take; home: `$HARNESS_HOME`; folder: the current
-    directory; mailbox: its folder; path: where modules are found; host: the machine of the command.
+    timeout: the seconds that the run may take; home: `$HARNESS_HOME`; folder: the current directory; mailbox: its
+    folder, where the database's URL lies, too; path: where modules are found; host: the machine of the command.
     """
 
     run_id: str
-    db: str
     asker: Asker
     timeout: float | None
     home: str
@@ -79,14 +79,15 @@ class Errand:
         return all(runner.sound for runner in _kept.values())
 
     def _result(self, mailbox: Mailbox, ending: Ending, cores: int | None) -> Result:
-        if ending.is_set():
+        db = mailbox.database()
+        if ending.is_set() or db is None:
             return Result(self.run_id, "stopped")
         try:
             os.chdir(self.folder)
             self._settle()
-            if lacking := self._out_of_reach():
+            if lacking := self._out_of_reach(db):
                 return Result(self.run_id, "blocked", message=lacking, halts=True)
-            runner = self._runner(cores)
+            runner = self._runner(db, cores)
             runner.stop = ending
             with captured(log_of(self.run_id)):
                 _outlive_former_self(runner.store, self.run_id, ending)
@@ -94,6 +95,8 @@ class Errand:
         except KeyboardInterrupt:
             return Result(self.run_id, "stopped")
         except Exception as error:  # noqa: BLE001 - whatever it is, the command hears of it
+            if unmended := outage(error):
+                return Result(self.run_id, "blocked", message=unmended, halts=True)
             return Result(self.run_id, "failed", "internal", f"{type(error).__name__}: {error}")
 
     def _settle(self) -> None:
@@ -101,9 +104,9 @@ class Errand:
         sys.path += [place for place in self.path if place not in sys.path]
         quieten()
 
-    def _out_of_reach(self) -> str | None:
+    def _out_of_reach(self, db: str) -> str | None:
         """Why the database can't be used from here."""
-        path = sqlite_file(self.db)
+        path = sqlite_file(db)
         if path is None or socket.gethostname() == self.host:
             return None
         return (
@@ -111,14 +114,15 @@ class Errand:
             f"the command on {self.host}: use a PostgreSQL server (--db postgresql+psycopg://...)"
         )
 
-    def _runner(self, cores: int | None) -> Runner:
+    def _runner(self, db: str, cores: int | None) -> Runner:
         machine = Machine.here()
         if cores:
             machine = replace(machine, cores=min(machine.cores, cores))
-        key = self.db, self.asker
+        key = db, self.asker
         if key not in _kept:
             _let_go()
-            _kept[key] = Runner(open_store(self.db), self.asker, machine, Mailbox(Path(self.mailbox)), self.timeout)
+            _kept[key] = Runner(open_store(db), self.asker, machine, Mailbox(Path(self.mailbox)), self.timeout)
+        _kept[key].machine = machine  # the next run may have been given other cores
         return _kept[key]
 
 

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import PrerequisiteError, RunError, StoreError
+from harness.errors import FailureKind, PrerequisiteError, RunError, StoreError
 from harness.paths import home
 from harness.pipeline.execute import Result
 from harness.pipeline.prerequisites import Obstacle
 from harness.pipeline.workers import is_gone
 from harness.schedule.checking import checked_here
 from harness.schedule.cluster.errand import Errand
+from harness.schedule.cluster.handover import Handover
+from harness.schedule.cluster.headway import VAIN, Headway
 from harness.schedule.cluster.job import ClusterJob, Dispatcher, End
-from harness.schedule.cluster.mailbox import Mailbox
+from harness.schedule.cluster.mailbox import Mailbox, remove_old
 from harness.schedule.executor import Tell
+from harness.schedule.failing import record_failure
 from harness.schedule.handed import Asker
 from harness.store.store import Store
 
 TICK_SECONDS = 0.5
-LATE_SECONDS = 15.0
-"""A file that a job wrote as its last may be seen here so much later than its end."""
-ADVANCES = ("step", "items", "task")
-MOST_IN_VAIN = 3
+LATE_SECONDS = 30.0
+"""For so long an end has to last: the job's last word may be seen later, and a job may be begun anew."""
 SILENT_SECONDS = 30.0
-"""How often the database is asked for jobs of whose end the cluster may not tell."""
+"""How often the database is asked for jobs of which the cluster does not tell."""
 
 
 class Cluster:
@@ -47,10 +45,16 @@ class Cluster:
         self._store, self._asker, self._tell, self._dispatcher = store, asker, tell, dispatcher
         self._timeout = timeout
         self._jobs: list[ClusterJob] = []
-        self._vain: Counter[str] = Counter()
+        self._handover = Handover(dispatcher, self._errand)
+        self._headway = Headway(store)
         self._looked = time.monotonic()
         self._stopped = False
         self.stopping = False
+        remove_old(self._boxes)
+
+    @property
+    def _boxes(self) -> Path:
+        return home() / "jobs"
 
     def check(self, run_ids: Sequence[str]) -> dict[str, Obstacle]:
         """See `Executor.check`. Raises PrerequisiteError where the cluster would take no job."""
@@ -59,27 +63,27 @@ class Cluster:
         return checked_here(self._store.url, self._asker, run_ids)
 
     def takes(self, run_id: str) -> bool:
-        """See `Executor.takes`."""
-        return len(self._jobs) < self._dispatcher.places
+        """See `Executor.takes`. While the cluster refuses a job, it is given no other."""
+        return len(self._jobs) < self._dispatcher.places and all(job.ticket is not None for job in self._jobs)
 
     def submit(self, run_id: str) -> ClusterJob:
-        """See `Executor.submit`. What is refused has failed."""
-        boxes = home() / "jobs"
-        boxes.mkdir(parents=True, exist_ok=True)
-        mailbox = Mailbox(Path(tempfile.mkdtemp(prefix=f"{run_id}-", dir=boxes)))
-        job = ClusterJob(run_id, None, mailbox, self._dispatcher)
-        try:
-            job.ticket = self._dispatcher.submit(self._errand(run_id, mailbox))
-        except RunError as error:
-            self._end(job, Result(run_id, "failed", error.kind, str(error)))
-            return job
+        """See `Executor.submit`."""
+        job = ClusterJob(run_id, None, Mailbox.new(self._boxes, run_id, self._store.url), self._dispatcher)
         self._jobs.append(job)
-        self._tell(run_id, {"event": "queued", "job": self._dispatcher.name(job.ticket)})
+        self._hand_over(job)
         return job
 
-    def _errand(self, run_id: str, mailbox: Mailbox) -> Errand:
+    def _hand_over(self, job: ClusterJob) -> None:
+        """Gives it to the cluster, unless that refuses it for now. What it never takes stops the experiment."""
+        try:
+            if self._handover.tries(job, alone=len(self._jobs) == 1):
+                self._tell(job.run_id, {"event": "queued", "job": self._dispatcher.name(job.ticket)})
+        except RunError as error:
+            self._end(job, Result(job.run_id, "blocked", message=str(error), halts=True))
+
+    def _errand(self, job: ClusterJob) -> Errand:
         return Errand(
-            run_id, self._store.url, self._asker, self._timeout, str(home()), str(Path.cwd()), str(mailbox.folder),
+            job.run_id, self._asker, self._timeout, str(home()), str(Path.cwd()), str(job.mailbox.folder),
             tuple(os.path.abspath(place) for place in sys.path), socket.gethostname(),
         )  # fmt: skip
 
@@ -99,67 +103,83 @@ class Cluster:
 
     def _heard(self, job: ClusterJob, silent: bool) -> bool:
         """Takes what a job tells, and the news of its end. Whether there was any."""
+        if job.ticket is None:
+            if job.recalled:
+                self._end(job, Result(job.run_id, "stopped"))
+            else:
+                self._hand_over(job)
+            return job.result is not None
         news = job.mailbox.news()
         for kind, content in news:
             if kind == "claimed":
                 job.claimed(content)
             elif kind == "event":
-                job.advanced = job.advanced or content["event"] in ADVANCES
+                job.step = content["step"] if content["event"] == "step" else job.step
                 self._tell(job.run_id, content)
             elif kind == "done":
-                self._end(job, self._in_vain(job, content) or content)
+                self._said_last(job, content)
                 return True
         end = self._dispatcher.end(job.ticket)
         if end is None and silent:
-            end = End("crashed", "has not been heard of for minutes")
             self._dispatcher.kill(job.ticket)
-        elif end is not None and not silent:
+            self._died(job, End("crashed", "has not been heard of for minutes"))
+        elif end is None:
+            job.over = None
+        else:
             job.over = job.over or time.monotonic()
-            if time.monotonic() - job.over < LATE_SECONDS:
-                return bool(news)
-        if end is not None:
-            self._died(job, end)
-        return bool(news) or end is not None
+            if time.monotonic() - job.over >= LATE_SECONDS:
+                self._died(job, end)
+        return bool(news) or job.result is not None
 
-    def _in_vain(self, job: ClusterJob, result: Result) -> Result | None:
-        """The failure of a run whose jobs end, one after the other, before it gets anywhere."""
-        if result.outcome != "stopped" or job.advanced or self.stopping:
-            self._vain.pop(job.run_id, None)
-            return None
-        self._vain[job.run_id] += 1
-        if self._vain[job.run_id] < MOST_IN_VAIN:
-            return None
-        message = f"{MOST_IN_VAIN} jobs in turn were ended before they had done a step: they need more time"
-        return Result(job.run_id, "failed", "timeout", message)
+    def _said_last(self, job: ClusterJob, result: Result) -> None:
+        """Ends a job by its own word, unless that is only that it was ended."""
+        if result.outcome == "stopped" and job.aborted is not None:
+            self._fail(job, *job.aborted)
+        elif result.outcome == "stopped" and not self.stopping and self._headway.is_stuck(job.run_id, job.step):
+            self._fail(job, "timeout", VAIN)
+        else:
+            self._end(job, result)
+        if result.halts:
+            for waiting in [each for each in self._jobs if each.claim is None]:
+                waiting.cancel()
 
     def _silent(self) -> set[str]:
-        """The runs whose workers are known to be dead, by the database; asked for now and then."""
-        claimed = [job.run_id for job in self._jobs if job.claim is not None]
-        if not claimed or time.monotonic() - self._looked < SILENT_SECONDS:
+        """The runs whose workers are dead by the database while the cluster does not tell; looked for now and then."""
+        if time.monotonic() - self._looked < SILENT_SECONDS:
             return set()
         self._looked = time.monotonic()
+        unknown = [job for job in self._jobs if job.claim is not None and not self._dispatcher.knows(job.ticket)]
         with suppress(StoreError):
-            states = self._store.states(claimed)
+            states = self._store.states([job.run_id for job in unknown])
             return {run_id for run_id, state in states.items() if state.status == "running" and is_gone(state)}
         return set()
 
     def _died(self, job: ClusterJob, end: End) -> None:
-        """Records that a job ended without a word, was ended by us, or was taken out of the queue."""
-        if job.claim is None and self.stopping:
+        """Ends a job that ended without a word, was ended by us, or was taken out of the queue."""
+        if job.claim is None and job.recalled:
             self._end(job, Result(job.run_id, "stopped"))
-            return
-        kind, message = job.aborted or (end.kind, f"{self._dispatcher.name(job.ticket)} {end.words}")
-        if job.claim is not None:
-            with suppress(StoreError):  # taken over by another worker meanwhile: theirs to say how it ends
-                self._store.fail(job.claim, kind, message, "", {})
+        elif self._is_complete(job.run_id):
+            self._end(job, Result(job.run_id, "complete"))
+        else:
+            self._fail(job, *(job.aborted or (end.kind, f"{self._dispatcher.name(job.ticket)} {end.words}")))
+
+    def _is_complete(self, run_id: str) -> bool:
+        """Whether all is recorded, though the job's last word was lost."""
+        with suppress(StoreError):
+            return self._store.states([run_id])[run_id].status == "complete"
+        return False
+
+    def _fail(self, job: ClusterJob, kind: FailureKind, message: str) -> None:
+        """Ends a job that could not record its failure itself."""
+        record_failure(self._store, job.run_id, job.claim, kind, message)
         self._end(job, Result(job.run_id, "failed", kind, message))
 
     def _end(self, job: ClusterJob, result: Result) -> None:
         job.result = result
-        if job in self._jobs:
-            self._jobs.remove(job)
+        self._jobs.remove(job)
+        if job.ticket is not None:
             self._dispatcher.forget(job.ticket)
-        shutil.rmtree(job.mailbox.folder, ignore_errors=True)
+        job.mailbox.remove()
 
     def stop(self) -> None:
         """See `Executor.stop`."""
@@ -168,5 +188,7 @@ class Cluster:
     def close(self) -> None:
         """See `Executor.close`. Jobs that are still in hand are ended."""
         for job in list(self._jobs):
-            self._dispatcher.kill(job.ticket)
+            if job.ticket is not None:
+                self._dispatcher.kill(job.ticket)
+            self._end(job, Result(job.run_id, "stopped"))
         self._dispatcher.close()

@@ -40,7 +40,13 @@ class Dispatcher(Protocol):
         """The job, as the cluster calls it."""
 
     def end(self, ticket: Any) -> End | None:
-        """How the job ended; None while it waits or runs, or nothing is known of it."""
+        """How the job ended; None while it waits or runs, or nothing is known of it.
+
+        What was an end may turn out to be none: a job that is begun anew.
+        """
+
+    def knows(self, ticket: Any) -> bool:
+        """Whether the cluster tells of the job: that it waits, runs or has ended."""
 
     def recall(self, ticket: Any) -> None:
         """Takes a job out of the queue, if it still waits there."""
@@ -59,7 +65,8 @@ class Dispatcher(Protocol):
 class ClusterJob:
     """See `Job`. begun: never, before a worker has claimed the run; over: since when the cluster has called it so.
 
-    advanced: whether it has told of a step or an item.
+    ticket: None while the cluster has not taken it yet; step: the last of the training that it told of; recalled:
+    whether it was to be taken out of the queue.
     """
 
     run_id: str
@@ -71,13 +78,15 @@ class ClusterJob:
     claim: Claim | None = None
     aborted: tuple[FailureKind, str] | None = None
     over: float | None = None
-    advanced: bool = False
+    step: int = 0
+    recalled: bool = False
 
     def cancel(self) -> None:
         """See `Job.cancel`. Where it still waits in the queue, it is taken out."""
         if self.result is None:
             self.mailbox.ask_to_stop()
-            if self.claim is None:
+            self.recalled = self.claim is None
+            if self.recalled and self.ticket is not None:
                 self.dispatcher.recall(self.ticket)
 
     def abort(self, kind: FailureKind, message: str) -> None:

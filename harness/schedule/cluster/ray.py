@@ -18,9 +18,9 @@ PASSED_ON = ("HARNESS_DATA", "HARNESS_CACHE", "HF_HOME", "HF_HUB_OFFLINE", "OMP_
 class RayJobs:
     """See `Dispatcher`. Ray finds its cluster by `$RAY_ADDRESS`, else one that runs here, else it starts one.
 
-    threads: the CPU threads of a run, by its id; places: runs at once, by default one for each GPU of the cluster
-    (runs_per_device of them), without GPUs as many as have room. Raises PrerequisiteError where Ray or its cluster is
-    missing.
+    threads: the CPU threads of a run, by its id; it gets at most as many as a machine of the cluster has. places: runs
+    at once, by default one for each GPU of the cluster (runs_per_device of them), without GPUs as many as have room.
+    Raises PrerequisiteError where Ray or its cluster is missing.
     """
 
     def __init__(self, threads: Callable[[str], int], places: int | None = None, runs_per_device: int = 1) -> None:
@@ -43,13 +43,15 @@ class RayJobs:
         self._share = 1 / runs_per_device if resources.get("GPU", 0) else 0.0
         gpus = int(resources.get("GPU", 0)) * runs_per_device
         self.places = places or gpus or max(1, int(resources.get("CPU", 1)))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self._widest = max([1, *(int(node.get("CPU", 0)) for node in nodes)])
 
     def fault(self) -> None:
         """See `Dispatcher.fault`: a task that has no room yet waits."""
 
     def submit(self, errand: Errand) -> Any:
         """See `Dispatcher.submit`. Ray keeps a process for the next task where it has no GPU."""
-        threads = self._threads(errand.run_id)
+        threads = min(self._threads(errand.run_id), self._widest)  # more than any machine has, it would wait for ever
         asked = {"num_cpus": threads, "num_gpus": self._share, "max_retries": 0, "name": f"harness-{errand.run_id}"}
         return self._ray.remote(**asked)(_do).remote(errand, threads)
 
@@ -69,6 +71,10 @@ class RayJobs:
         except Exception as error:  # noqa: BLE001 - a task's own and the cluster's
             return End("crashed", f"ended by itself: {str(error).strip().splitlines()[0]}")
         return End("crashed", "ended without a word")
+
+    def knows(self, ticket: Any) -> bool:
+        """See `Dispatcher.knows`: Ray tells of every task."""
+        return True
 
     def recall(self, ticket: Any) -> None:
         """See `Dispatcher.recall`. A task that begins just now is interrupted, and says that it has stopped."""
