@@ -89,7 +89,6 @@ def methods() -> Catalogue:
     return find_methods()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("table", "row"), PRINTED)
 def test_plan_counts_what_the_paper_prints(planned, methods, table, row):
     candidates = [(run, counted) for run, counted in planned[table.experiment] if run.model.name == table.model]

@@ -150,21 +150,63 @@ def test_more_seeds_than_the_paper_has_are_told(database, store):
     assert len(found.run_ids) == found.seeds == 3
 
 
-@pytest.mark.parametrize("params", [{"r": 16, "alpha": 32}, {"alpha": 32}, {"targets": "QKV"}, {"activation": "relu"}])
-def test_only_the_row_with_the_same_parameters_is_ours(database, store, params):
+ONLY_MATRIX = {"activation": "identity", "decoder_activation": None, "train_encoder_decoder": True}
+OF_THE_PAPER = ONLY_MATRIX | {"activation": "gelu"}
+
+
+@pytest.mark.parametrize(
+    ("params", "labels"),
+    [
+        (OF_THE_PAPER, {"DenseLoRA**", "LoRA - / DenseLoRA QKVUD", "DenseLoRA"}),
+        ({"r": 16, "alpha": 32}, {"DenseLoRA*"}),
+        ({"alpha": 32}, set()),
+        ({"targets": "QKV"}, {"LoRA - / DenseLoRA QKV"}),
+        (ONLY_MATRIX, {"- Only Matrix (no activation)"}),
+        (OF_THE_PAPER | {"activation": "relu"}, set()),
+        (OF_THE_PAPER | {"decoder_activation": "identity"}, set()),
+        (OF_THE_PAPER | {"train_encoder_decoder": False}, set()),
+    ],
+)
+def test_only_the_row_with_the_same_parameters_is_ours(database, store, params, labels):
     measured(database, paper_run(**params))
     beside = [each for table in comparison(store).tables for each in table.rows if each.ours]
 
-    matches = {each.row.label: each.row.adapter for each in beside}
-    expected = {
-        (16, 32): {"DenseLoRA*"},
-        (32, 32): set(),
-    }.get((params.get("r", 32), params.get("alpha", 64)))
-    if params == {"targets": "QKV"}:
-        expected = {"LoRA - / DenseLoRA QKV"}
-    if params == {"activation": "relu"}:  # the paper's own rows don't name it
-        expected = {"DenseLoRA**", "LoRA - / DenseLoRA QKVUD", "DenseLoRA"}
-    assert set(matches) == expected
+    assert {each.row.label for each in beside} == labels
+
+
+def test_a_better_variant_does_not_stand_in_for_what_the_row_is_about(database, store):
+    asked_for, variant = paper_run(**OF_THE_PAPER), paper_run(**ONLY_MATRIX)
+    measured(database, asked_for, off=-2)
+    measured(database, variant)
+
+    assert row(store, "DenseLoRA**").ours.run_ids == (asked_for.spec.run_id,)
+    assert row(store, "- Only Matrix (no activation)", "Table 4").ours.run_ids == (variant.spec.run_id,)
+
+
+def test_of_rows_equally_near_the_one_of_more_seeds_is_shown_however_it_did(database, store):
+    few = [changed(paper_run("lora", r=8), seed=seed) for seed in (0, 1)]
+    many = [changed(paper_run("lora", r=4), seed=seed) for seed in (0, 1, 2)]
+    measured(database, *few)
+    measured(database, *many, off=-5)
+    source = [each for each in comparison(store).tables if each.source.key == "llm_adapters"]
+    found = [each for table in source for each in table.rows if each.ours]
+    assert {each.row.adapter for each in found} == {None}, "the source tells the method only"
+    assert {(each.matches, each.ours.seeds) for each in found} == {(2, 3)}
+
+
+def test_what_no_row_asks_for_is_listed_with_its_departures_from_the_nearest(database, store):
+    far = replace(paper_run(r=50, alpha=100, **OF_THE_PAPER), label="denselora r=50")
+    measured(database, far, paper_run("bone"), paper_run())
+    measured(database, changed(paper_run("none"), data=None, train=None, seed=None))
+    found = {each.label: each for each in comparison(store).alone}
+
+    assert {label: each.nearest for label, each in found.items()} == {
+        "denselora r=50": "DenseLoRA* (denselora, Table 1)", "bone": None,
+    }  # fmt: skip
+    assert [str(each) for each in found["denselora r=50"].departures] == ["r 50 (16)", "alpha 100 (32)"]
+    text = FORMATS["table"](comparison(store))
+    assert "bone (commonsense, meta-llama/Meta-Llama-3-8B): no row has its method" in text
+    assert comparison(store, benchmark="arithmetic").alone == ()
 
 
 def test_letters_may_stand_in_any_order(database, store):

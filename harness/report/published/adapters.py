@@ -1,32 +1,66 @@
-"""Which of our adapters a published row is about: the same method with the parameters that the source tells."""
+"""Which of our adapters a published row is about: the same method with the same parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from harness.adapters.method import load_method
 from harness.adapters.param import MULTIPLE
 from harness.catalog.architectures import is_letters
+from harness.paths import builtin_dir
 from harness.spec.run import AdapterRef
 from harness.store.published.records import PublishedRow
 
+RECIPE = {"dropout"}
+"""Parameters that the recipe tells, not the row."""
+
+Difference = tuple[str, Any, Any]
+"""A parameter, ours, and the published one."""
+
 
 def same_adapter(row: PublishedRow, ours: AdapterRef) -> bool:
-    """Whether ours has the row's method and every parameter that the row has; of a mixture, the same parts."""
+    """Whether ours has the row's method and parameters; of a mixture, the same parts.
+
+    What a row does not name is as the method has it by default: no row is about a variant that it does not mention.
+    """
+    return differences(row, ours) == ()
+
+
+def differences(row: PublishedRow, ours: AdapterRef) -> tuple[Difference, ...] | None:
+    """The parameters in which ours is another adapter; None for another method, or a mixture of other parts."""
     if ours.method != row.method or ours.loads is not None:
-        return False
+        return None
     if row.adapter is None:
-        return True
-    entries, parts = row.adapter.get("mixed") or [row.adapter], ours.parts or (ours,)
-    return len(entries) == len(parts) and all(any(_same(entry, part) for part in parts) for entry in entries)
+        return ()
+    if "mixed" not in row.adapter:
+        return _differences(row.adapter, ours)
+    entries, parts = row.adapter["mixed"], ours.parts
+    same = len(entries) == len(parts) and all(any(_is(entry, part) for part in parts) for entry in entries)
+    return () if same else None
 
 
-def _same(entry: Mapping[str, Any], ours: AdapterRef) -> bool:
-    params = {name: value for name, value in entry.items() if name != "method"}
-    return ours.method == entry["method"] and all(
-        name in ours.params and _plain(value, entry) == _plain(ours.params[name], ours.params)
-        for name, value in params.items()
+def _is(entry: Mapping[str, Any], ours: AdapterRef) -> bool:
+    return ours.method == entry["method"] and not _differences(entry, ours)
+
+
+def _differences(entry: Mapping[str, Any], ours: AdapterRef) -> tuple[Difference, ...]:
+    untold = {name: value for name, value in _defaults(entry["method"]).items() if name in ours.params}
+    theirs = {name: value for name, value in (untold | entry).items() if name != "method"}
+    return tuple(
+        (name, ours.params.get(name), _plain(value, theirs))
+        for name, value in theirs.items()
+        if name not in ours.params or _plain(value, theirs) != _plain(ours.params[name], ours.params)
     )
+
+
+@lru_cache
+def _defaults(method: str) -> dict[str, Any]:
+    """What the method that we ship has where nothing is said; none of a method that we don't."""
+    file = builtin_dir("adapters") / f"{method}.yaml"
+    params = load_method(file).params if file.exists() else {}
+    return {name: param.default for name, param in params.items() if name not in RECIPE}
 
 
 def _plain(value: Any, others: Mapping[str, Any]) -> Any:

@@ -139,9 +139,9 @@ def with_published(store: Store, boards: Sequence[Leaderboard]) -> tuple[Leaderb
 
 
 def _published(store: Store, publications: Sequence[Publication], board: Leaderboard) -> tuple[dict[str, Any], ...]:
-    if not any(_shares(table, board) for publication in publications for table in publication.tables):
+    if not any(shares(table, board) for publication in publications for table in publication.tables):
         return ()
-    tables = beside(publications, measured(store, [board]), lambda table: _shares(table, board))
+    tables = beside(publications, measured(store, [board]), lambda table: shares(table, board))
     return tuple(table.to_json() for table in tables)
 
 
@@ -159,25 +159,31 @@ def _tasks(table: PublishedTable) -> frozenset[str]:
     return frozenset(ours.tasks if ours else map(table.task, columns))
 
 
-def _shares(table: PublishedTable, board: Leaderboard) -> bool:
+def shares(table: PublishedTable, board: Leaderboard) -> bool:
+    """Whether they have a task in common."""
     return not _tasks(table).isdisjoint(board.tasks)
 
 
 def _rows(
     publications: Sequence[Publication], publication: Publication, table: PublishedTable, found: Sequence[Measured]
 ) -> tuple[BesideRow, ...]:
-    shared = [each for each in found if _shares(table, each.board)]
+    shared = [each for each in found if shares(table, each.board)]
     recipes = (recipe_of(publications, publication, table, row) for row in table.rows)
     return tuple(_row(row, table, told, shared) for row, told in zip(table.rows, recipes, strict=True))
 
 
 def _row(row: PublishedRow, table: PublishedTable, told: Recipe, found: Sequence[Measured]) -> BesideRow:
-    ours = [_ours(row, table, told, each) for each in found if _asks_the_same(row, table, each)]
-    nearest = min(ours, key=lambda each: (each.model != table.model, len(each.departures)), default=None)
+    ours = [_ours(row, table, told, each) for each in found if asks_the_same(row, table, each)]
+    nearest = min(ours, key=lambda each: _distance(each, table), default=None)
     return BesideRow(row, told, doubts_of(row), nearest, len(ours))
 
 
-def _asks_the_same(row: PublishedRow, table: PublishedTable, ours: Measured) -> bool:
+def _distance(ours: Ours, table: PublishedTable) -> tuple[bool, int, int, str]:
+    """What makes ours the nearest: never how well it did."""
+    return ours.model != table.model, len(ours.departures), -ours.seeds, ours.run_ids[0]
+
+
+def asks_the_same(row: PublishedRow, table: PublishedTable, ours: Measured) -> bool:
     """Method, its parameters, the share of the training data; where nothing is trained, the model."""
     if not same_adapter(row, ours.spec.adapter):
         return False
@@ -187,9 +193,7 @@ def _asks_the_same(row: PublishedRow, table: PublishedTable, ours: Measured) -> 
 
 
 def _ours(row: PublishedRow, table: PublishedTable, told: Recipe, ours: Measured) -> Ours:
-    departures, not_told = compared(row, table, told, ours.spec, ours.row.seeds)
-    if _tasks(table) != set(ours.board.tasks):
-        departures = (Departure("tasks", ours.board.benchmark, table.benchmark), *departures)
+    departures, not_told = departs(row, table, told, ours)
     scores = {column: _number(value, ours.row.scores.get(table.task(column))) for column, value in row.scores.items()}
     return Ours(
         label=ours.row.label,
@@ -202,6 +206,16 @@ def _ours(row: PublishedRow, table: PublishedTable, told: Recipe, ours: Measured
         departures=departures,
         not_told=not_told,
     )
+
+
+def departs(
+    row: PublishedRow, table: PublishedTable, told: Recipe, ours: Measured
+) -> tuple[tuple[Departure, ...], tuple[str, ...]]:
+    """In what ours departs from the tasks and the recipe that is told of a row; and what is not told."""
+    departures, not_told = compared(row, table, told, ours.spec, ours.row.seeds)
+    if _tasks(table) != set(ours.board.tasks):
+        departures = (Departure("tasks", ours.board.benchmark, table.benchmark), *departures)
+    return departures, not_told
 
 
 def _published_average(row: PublishedRow, table: PublishedTable, board: Leaderboard) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.errors import NotFoundError, nearest
 from harness.report.leaderboard import leaderboards
+from harness.report.published.alone import Alone, alone
 from harness.report.published.beside import BesideRow, BesideTable, Ours, beside, measured
 from harness.store.published.records import Claim, Publication, PublishedTable
 from harness.store.store import Store
@@ -17,17 +18,20 @@ from harness.store.store import Store
 class Comparison:
     """Published tables beside our rows, and what the publications claim in words, by their titles.
 
-    current: whether the numbers are those that this version of the harness brings.
+    alone: our rows on these tables' tasks that none of them asks for; current: whether the numbers are those that this
+    version of the harness brings.
     """
 
     tables: tuple[BesideTable, ...]
+    alone: tuple[Alone, ...]
     claims: tuple[tuple[str, Claim], ...]
     current: bool
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         claims = [{"title": title, **claim.model_dump()} for title, claim in self.claims]
-        return {"tables": [table.to_json() for table in self.tables], "claims": claims, "current": self.current}
+        tables, alone = ([each.to_json() for each in found] for found in (self.tables, self.alone))
+        return {"tables": tables, "alone": alone, "claims": claims, "current": self.current}
 
 
 def comparison(
@@ -55,14 +59,13 @@ def comparison(
     def wanted(table: PublishedTable) -> bool:
         return all(getattr(table, kind) in names for kind, names in theirs.items() if names)
 
-    tables = beside(
-        publications, measured(store, leaderboards(store, **ours, max_params=max_params, published=False)), wanted
-    )
+    found = measured(store, leaderboards(store, **ours, max_params=max_params, published=False))
+    tables = beside(publications, found, wanted)
     shown = {table.source.key for table in tables}
     claims = tuple(
         (each.source.title, claim) for each in publications if each.source.key in shown for claim in each.claims
     )
-    return Comparison(tables, claims, store.published_current())
+    return Comparison(tables, alone(publications, found, wanted), claims, store.published_current())
 
 
 def _known(publications: Iterable[Publication], kind: str) -> set[str]:

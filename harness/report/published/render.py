@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from harness.report.csv_text import csv_text
 from harness.report.published.comparison import Comparison, records
-from harness.report.published.sheets import claims, notes, sheets
+from harness.report.published.sheets import claims, notes, sheets, unasked
 from harness.report.sheet import FORMATS as SHEETS
+
+UNASKED = "Ours that no published row asks for"
 
 
 def _json(found: Comparison) -> str:
@@ -29,7 +31,8 @@ def _markdown(found: Comparison) -> str:
 
 
 def _text(found: Comparison, form: str, head: str, mark: str) -> str:
-    blocks = [(f"{title}: what its text claims", lines) for title, lines in claims(found)]
+    blocks = [(UNASKED, lines)] if (lines := tuple(unasked(found))) else []
+    blocks += [(f"{title}: what its text claims", lines) for title, lines in claims(found)]
     blocks.append(("How to read this", notes(found)))
     below = [
         "".join(line + "\n" for line in (f"{head}{name}", *([""] if head else []), *(mark + text for text in lines)))

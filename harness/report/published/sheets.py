@@ -47,6 +47,16 @@ def claims(found: Comparison) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield from ((title, tuple(told)) for title, told in lines.items())
 
 
+def unasked(found: Comparison) -> Iterator[str]:
+    """A line for each row of ours that no published row asks for: in what it departs from the nearest one."""
+    for ours in found.alone:
+        differs = "; ".join(map(str, ours.departures))
+        nearest = (
+            "no row has its method" if ours.nearest is None else f"nearest is {ours.nearest}; differs in {differs}"
+        )
+        yield f"{ours.label} ({ours.benchmark}, {ours.model}): {nearest}"
+
+
 def headline(row: BesideRow) -> tuple[float | None, Number | None]:
     """The one number of a row that a table shows, and it beside ours: its average, or its only score."""
     if row.row.average is None and len(row.row.scores) == 1:
