@@ -183,9 +183,10 @@ def test_a_better_variant_does_not_stand_in_for_what_the_row_is_about(database, 
     assert row(store, "- Only Matrix (no activation)", "Table 4").ours.run_ids == (variant.spec.run_id,)
 
 
-def test_of_rows_equally_near_the_one_of_more_seeds_is_shown_however_it_did(database, store):
-    few = [changed(paper_run("lora", r=8), seed=seed) for seed in (0, 1)]
-    many = [changed(paper_run("lora", r=4), seed=seed) for seed in (0, 1, 2)]
+@pytest.mark.parametrize("ranks", [(8, 4), (4, 8)])
+def test_of_rows_equally_near_the_one_of_more_seeds_is_shown_however_it_did(database, store, ranks):
+    few = [changed(paper_run("lora", r=ranks[0]), seed=seed) for seed in (0, 1)]
+    many = [changed(paper_run("lora", r=ranks[1]), seed=seed) for seed in (0, 1, 2)]
     measured(database, *few)
     measured(database, *many, off=-5)
     source = [each for each in comparison(store).tables if each.source.key == "llm_adapters"]
