@@ -44,20 +44,17 @@ def _alone(
     publications: Sequence[Publication], tables: Sequence[tuple[Publication, PublishedTable]], ours: Measured
 ) -> Alone | None:
     near = [(each, table) for each, table in tables if shares(table, ours.board)]
-    if (
-        ours.spec.data is None
-        or not near
-        or any(asks_the_same(row, table, ours) for _, table in near for row in table.rows)
-    ):
+    asked = any(asks_the_same(row, table, ours) for _, table in near for row in table.rows)
+    if not near or asked or ours.spec.data is None:
         return None
     candidates = [
-        (f"{row.label} ({source.source.key}, {table.table})", departures)
+        (table.model != ours.row.model, departures, f"{row.label} ({source.source.key}, {table.table})")
         for source, table in near
         for row in table.rows
         if (departures := _departures(publications, source, table, row, ours)) is not None
     ]
-    nearest = min(candidates, key=lambda candidate: len(candidate[1]), default=(None, ()))
-    return Alone(ours.row.label, ours.row.model, ours.board.benchmark, ours.row.run_ids, *nearest)
+    _, departures, nearest = min(candidates, key=lambda each: (each[0], len(each[1])), default=(False, (), None))
+    return Alone(ours.row.label, ours.row.model, ours.board.benchmark, ours.row.run_ids, nearest, departures)
 
 
 def _departures(
