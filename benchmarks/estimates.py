@@ -3,11 +3,13 @@
 python benchmarks/estimates.py                              micro-llama and SmolLM2-135M, four methods each
 python benchmarks/estimates.py --models micro-llama --methods lora,full --steps 30
 python benchmarks/estimates.py --markdown                   the table as docs/estimates.md has it
+python benchmarks/estimates.py --recorded results.db        the trainings that a database has, none is made
 
 Each training is a process of its own, in float32 on one CPU thread, through the harness's own training. Its memory is
 the process's largest resident size, libraries and all. `--clock cpu` counts the process's CPU time, which is steadier
 on a busy machine. Seconds are estimated twice: from a product of matrices timed on this machine, and from the measured
-LoRA training on the same model, as if it were recorded.
+LoRA training on the same model, as if it were recorded. A recorded training's memory is the worker's largest resident
+size at the end of a step; the machine on which it is estimated should be the one that trained.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--recorded", metavar="FILE", type=Path, help="compare with the trainings of this database")
     parser.add_argument("--measure", metavar="FILE", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -140,6 +143,35 @@ def rows(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def recorded(file: Path) -> list[dict[str, Any]]:
+    """A row for each training of a database, estimated without its speed."""
+    from harness.pipeline.check import count
+    from harness.pipeline.estimate.cost import Estimator
+    from harness.pipeline.estimate.room import Room
+    from harness.pipeline.plan import plan
+    from harness.spec.run import RunSpec
+    from harness.store.store import open_store
+
+    with open_store(f"sqlite:///{file}", read_only=True) as store:
+        known, labels = store.runs(), {run.run_id: run.label for run in store.listing()}
+        results = store.trainings([run.train_id for run in known])
+    room = Room.here(())
+    found = []
+    for record in known:
+        if (result := results.pop(record.train_id, None)) is None or result.peak_memory_bytes is None:
+            continue
+        run = RunSpec.model_validate(record.spec)
+        (planned,) = plan([run], None).runs
+        guess = Estimator(room, lambda model: 1).of(planned, count([run])[run.run_id])
+        assert guess is not None
+        memory = None if guess.peak_memory_bytes is None else guess.peak_memory_bytes + room.ours
+        estimate = {"tokens": guess.tokens, "memory": memory, "seconds": guess.seconds}
+        real = {"tokens": result.tokens, "memory": result.peak_memory_bytes, "seconds": result.seconds}
+        about = {"model": run.model.name, "method": labels[record.run_id]}
+        found.append({**about, "measured": real, "estimated": estimate})
+    return found
+
+
 def cells(row: dict[str, Any]) -> list[str]:
     """Estimated / measured (error) of each column."""
     real = {**row["measured"], "by LoRA": row["measured"]["seconds"]}
@@ -159,9 +191,12 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measured(options.measure, options.clock)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["HARNESS_HOME"] = folder
-        found = rows(options, Path(folder))
+    if options.recorded:
+        found = recorded(options.recorded)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["HARNESS_HOME"] = folder
+            found = rows(options, Path(folder))
     if options.json:
         print(json.dumps(found, indent=2))
         return

@@ -23,9 +23,11 @@ from harness.spec.grid import expand
 from harness.spec.load import load_experiment
 from harness.spec.run import RunSpec
 from harness.store.records import TrainResult
+from harness.store.store import open_store
 
 from .conftest import TASKS, Small
 
+ROOT = Path(__file__).resolve().parents[2]
 ROOM = Room("cpu", 8 * 2**30)
 Runs = Callable[..., tuple[RunSpec, ...]]
 
@@ -152,6 +154,25 @@ def test_checkpointing_trades_memory_for_operations(runs: Runs) -> None:
     less, more = estimated(careful), estimated(plain)
     assert less.peak_memory_bytes < more.peak_memory_bytes  # type: ignore[operator]
     assert less.flops > more.flops  # type: ignore[operator]
+
+
+def test_the_trainings_that_we_recorded_took_the_memory_that_is_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without their data every row is taken to be as long as the longest, which one of a thousand is."""
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    with open_store(f"sqlite:///{ROOT / 'results.db'}", read_only=True) as store:
+        recorded = [RunSpec.model_validate(run.spec) for run in store.runs() if run.model == "smollm2-135m"]
+        results = store.trainings([run.train_id for run in recorded])
+    ratios = {}
+    for run in recorded:
+        if (result := results.get(run.train_id)) is not None and result.peak_memory_bytes:
+            needed = estimated(run).peak_memory_bytes
+            ratios[run.run_id] = (needed + ROOM.ours) / result.peak_memory_bytes  # type: ignore[operator]
+
+    assert len(ratios) >= 12
+    assert all(0.85 < ratio < 1.25 for ratio in ratios.values()), ratios
 
 
 def test_smaller_micro_batches_need_less_memory_and_less_padding(runs: Runs) -> None:
