@@ -13,7 +13,7 @@ from harness.store.store import Store
 def record_failure(store: Store, run_id: str, claim: Claim | None, kind: str, message: str) -> None:
     """Records the failure under its worker's claim, or, where that had none or let go of it, under one of our own.
 
-    Nothing is recorded where another worker has the run meanwhile, or has done it: theirs to say how it ends.
+    Nothing is recorded where a failure or the end is on record already, or another worker has the run meanwhile.
     """
     if claim is not None:
         with suppress(StoreError):
@@ -21,7 +21,9 @@ def record_failure(store: Store, run_id: str, claim: Claim | None, kind: str, me
             return
     with suppress(StoreError):
         state = store.states([run_id]).get(run_id)
-        if state is None or state.status == "complete" or (state.status == "running" and not is_gone(state)):
+        if state is None or state.status not in ("pending", "running"):
+            return
+        if state.status == "running" and not is_gone(state):
             return
         if (ours := store.claim(run_id, worker_name(), None, state)) is not None:
             store.fail(ours, kind, message, "", {})

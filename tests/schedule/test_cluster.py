@@ -332,15 +332,28 @@ def test_a_job_that_dies_before_it_took_its_run_up_is_on_record(hand: Any) -> No
     assert store.states([run_id])[run_id].status == "failed"
 
 
-def test_a_run_that_is_done_is_done_though_its_last_word_was_lost(hand: Any) -> None:
+@pytest.mark.parametrize("end", ["complete", "failed", "stopped"])
+def test_a_run_ends_as_is_on_record_though_its_jobs_last_word_was_lost(end: str, hand: Any) -> None:
     executor, cluster, run_id, store, _ = hand
     job = executor.submit(run_id)
     begun(store, run_id, cluster.sent[run_id])
     executor.wait(0.0)
-    store.finish(job.claim, {})
+    told = {
+        "complete": (lambda: store.finish(job.claim, {}), Ended(run_id, "complete")),
+        "failed": (
+            lambda: store.fail(job.claim, "diverged", "the loss is nan", "", {}),
+            Ended(run_id, "failed", "diverged", "the loss is nan"),
+        ),
+        "stopped": (lambda: store.release(job.claim, {}), Ended(run_id, "stopped")),
+    }
+    record, expected = told[end]
+    record()
+    before = store.states([run_id])
     cluster.ends[run_id] = End("crashed", "ended as COMPLETED")
     until(lambda: executor.wait(0.1) or job.result)
-    assert job.result == Ended(run_id, "complete")
+
+    assert job.result == expected
+    assert store.states([run_id]) == before
 
 
 def test_a_database_that_jobs_cannot_reach_stops_the_experiment_and_what_waits(hand: Any) -> None:

@@ -158,16 +158,24 @@ class Cluster:
         """Ends a job that ended without a word, was ended by us, or was taken out of the queue."""
         if job.claim is None and job.recalled:
             self._end(job, Result(job.run_id, "stopped"))
-        elif self._is_complete(job.run_id):
-            self._end(job, Result(job.run_id, "complete"))
+        elif job.aborted is None and (recorded := self._recorded(job)) is not None:
+            self._said_last(job, recorded)
         else:
             self._fail(job, *(job.aborted or (end.kind, f"{self._dispatcher.name(job.ticket)} {end.words}")))
 
-    def _is_complete(self, run_id: str) -> bool:
-        """Whether all is recorded, though the job's last word was lost."""
+    def _recorded(self, job: ClusterJob) -> Result | None:
+        """How the run ended by the database, where the job's last word was lost; None where it did not."""
         with suppress(StoreError):
-            return self._store.states([run_id])[run_id].status == "complete"
-        return False
+            state = self._store.states([job.run_id])[job.run_id]
+            if job.claim is None or state.attempts != job.claim.attempt:
+                return None
+            if state.status == "complete":
+                return Result(job.run_id, "complete")
+            if state.status == "failed":
+                return Result(job.run_id, "failed", state.kind, state.error)
+            if state.status == "pending":
+                return Result(job.run_id, "stopped")
+        return None
 
     def _fail(self, job: ClusterJob, kind: FailureKind, message: str) -> None:
         """Ends a job that could not record its failure itself."""
