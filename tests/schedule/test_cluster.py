@@ -168,7 +168,9 @@ def test_what_a_job_says_last_counts_though_it_is_seen_after_its_end(hand: Any) 
     assert job.result == Ended(run_id, "complete")
 
 
-def test_a_soft_stop_reaches_a_job_at_work_and_takes_a_waiting_one_out_of_the_queue(hand: Any) -> None:
+def test_a_soft_stop_reaches_a_job_at_work_and_takes_a_waiting_one_out_of_the_queue(
+    hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     executor, cluster, run_id, store, _ = hand
     waiting = executor.submit(run_id)
     executor.stop()
@@ -176,8 +178,9 @@ def test_a_soft_stop_reaches_a_job_at_work_and_takes_a_waiting_one_out_of_the_qu
     assert cluster.recalled == [run_id]
     assert Mailbox(Path(cluster.sent[run_id].mailbox)).is_set()
     cluster.ends[run_id] = End("crashed", "ended as CANCELLED")
-    until(lambda: executor.wait(0.1) or waiting.result)
-    assert waiting.result == Ended(run_id, "stopped")
+    monkeypatch.setattr(clusters, "LATE_SECONDS", 30.0)
+    executor.wait(0.0)
+    assert waiting.result == Ended(run_id, "stopped"), "at once: it had nothing to say"
     assert store.states([run_id])[run_id].status == "pending"
 
 
@@ -224,6 +227,7 @@ def test_a_job_that_the_cluster_ends_softly_goes_on_in_another_but_not_for_ever_
         mailbox.send(("event", told | ({"step": 1 + number // 3} if "step" in told and number < 9 else {})))
         mailbox.send(("done", softly))
         executor.wait(0.0)
+        assert cluster.killed == [run_id] * (number + 1), "where it would be begun anew by the cluster, too"
         if job.result != softly:
             break
         assert retries.grants(job.result)

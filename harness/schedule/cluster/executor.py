@@ -127,12 +127,15 @@ class Cluster:
             job.over = None
         else:
             job.over = job.over or time.monotonic()
-            if time.monotonic() - job.over >= LATE_SECONDS:
+            waits = 0.0 if job.recalled and job.claim is None else LATE_SECONDS
+            if time.monotonic() - job.over >= waits:
                 self._died(job, end)
         return bool(news) or job.result is not None
 
     def _said_last(self, job: ClusterJob, result: Result) -> None:
         """Ends a job by its own word, unless that is only that it was ended."""
+        if result.outcome == "stopped":
+            self._dispatcher.kill(job.ticket)  # where the cluster would begin it anew by itself
         if result.outcome == "stopped" and job.aborted is not None:
             self._fail(job, *job.aborted)
         elif result.outcome == "stopped" and not self.stopping and self._headway.is_stuck(job.run_id, job.step):
