@@ -15,7 +15,7 @@ from harness.spec.run import RunSpec
 PLAIN_SECONDS = 30.0
 """Without a terminal, a line about the same stage at most this often."""
 
-NEWS = ("changed", "again", "queued")
+NEWS = ("changed", "again", "queued", "refused")
 """Events that stay on the screen."""
 
 
@@ -85,6 +85,8 @@ class Narrator:
             if result.outcome == "stopped":
                 return "the cluster ends its job; it goes on in another"
             return f"{result.kind}: {result.message}; tried again" if result.kind else f"{result.message}; asked again"
+        if kind == "refused":
+            return f"{event['why']}; submitted again later"
         if kind == "queued":
             return f"handed over as {event['job']}"
         if kind == "task":

@@ -164,6 +164,8 @@ OF_THE_PAPER = ONLY_MATRIX | {"activation": "gelu"}
         (ONLY_MATRIX, {"- Only Matrix (no activation)"}),
         (OF_THE_PAPER | {"activation": "relu"}, set()),
         (OF_THE_PAPER | {"decoder_activation": "identity"}, set()),
+        (OF_THE_PAPER | {"decoder_activation": "gelu"}, {"DenseLoRA**", "LoRA - / DenseLoRA QKVUD", "DenseLoRA"}),
+        (ONLY_MATRIX | {"decoder_activation": "identity"}, {"- Only Matrix (no activation)"}),
         (OF_THE_PAPER | {"train_encoder_decoder": False}, set()),
     ],
 )
@@ -195,6 +197,15 @@ def test_of_rows_equally_near_the_one_of_more_seeds_is_shown_however_it_did(data
     assert {(each.matches, each.ours.seeds) for each in found} == {(2, 3)}
 
 
+def test_what_gives_way_to_a_nearer_row_is_listed(database, store):
+    near, far = paper_run("lora", r=4), replace(paper_run("lora", r=8), label="lora r=8")
+    measured(database, *(changed(near, seed=seed) for seed in (0, 1)), far)
+    (found,) = (each for each in comparison(store).alone if each.label == "lora r=8")
+
+    assert found.run_ids == (far.spec.run_id,)
+    assert found.nearest is not None
+
+
 def test_what_no_row_asks_for_is_listed_with_its_departures_from_the_nearest(database, store):
     far = replace(paper_run(r=50, alpha=100, **OF_THE_PAPER), label="denselora r=50")
     measured(database, far, paper_run("bone"), paper_run())
@@ -205,6 +216,10 @@ def test_what_no_row_asks_for_is_listed_with_its_departures_from_the_nearest(dat
         "denselora r=50": "DenseLoRA* (denselora, Table 1)", "bone": None,
     }  # fmt: skip
     assert [str(each) for each in found["denselora r=50"].departures] == ["r 50 (16)", "alpha 100 (32)"]
+    variant = replace(paper_run(**OF_THE_PAPER | {"decoder_activation": "identity"}), label="variant")
+    measured(database, variant)
+    (told,) = (each for each in comparison(store).alone if each.label == "variant")
+    assert [str(each) for each in told.departures] == ["decoder_activation identity (gelu)"]
     text = FORMATS["table"](comparison(store))
     assert "bone (commonsense, meta-llama/Meta-Llama-3-8B): no row has its method" in text
     assert comparison(store, benchmark="arithmetic").alone == ()

@@ -80,6 +80,8 @@ def srun(jobs: str) -> None:
 
 
 def _answers(name: str) -> None:
+    if any(variable.startswith(f"{name.upper()}_") for variable in os.environ):
+        sys.exit(f"{name}: filtered by a variable")
     if name in os.environ.get("STAND_IN_LACKS", "").split():
         sys.exit(f"{name}: error: unable to contact slurm")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -68,16 +69,20 @@ def test_mailboxes_of_dead_commands_are_swept_once_their_jobs_are_long_done(tmp_
     done, lately, waiting = (Mailbox.new(tmp_path, name, DB) for name in ("done", "lately", "waiting"))
     for box in (done, lately):
         box.send(("done", Ended("a", "complete")))
-    for box in (done, waiting):
+    other_version = Mailbox.new(tmp_path, "other", DB)
+    (other_version.folder / "told.jsonl").write_text('["done", {"run_id": "a", "outcome": "complete", "new": 1}]\n')
+    for box in (done, waiting, other_version):
         os.utime(box.folder / "told.jsonl", (0, 0))
     remove_old(tmp_path)
-    assert {box.folder for box in (lately, waiting)} == set(tmp_path.iterdir())
+    assert {box.folder for box in (lately, waiting, other_version)} == set(tmp_path.iterdir())
+    lately.remove()
+    lately.ask_to_stop()  # of one that is gone
 
 
 class Hand:
     """A cluster of which a test decides how its jobs end. sent: the errands; killed, recalled: run ids.
 
-    tells: whether it says of a job that it waits, runs or has ended.
+    tells: whether it says of a job that it waits, runs or has ended; waiting: run ids of jobs in the queue.
     """
 
     places = 2
@@ -89,6 +94,7 @@ class Hand:
         self.recalled: list[str] = []
         self.refuses: str | None = None
         self.tells = True
+        self.waiting: set[str] = set()
 
     def fault(self) -> None: ...
 
@@ -106,6 +112,9 @@ class Hand:
 
     def knows(self, ticket: str) -> bool:
         return self.tells
+
+    def waits(self, ticket: str) -> bool:
+        return ticket in self.waiting
 
     def recall(self, ticket: str) -> None:
         self.recalled.append(ticket)
@@ -279,25 +288,63 @@ def test_a_job_that_the_cluster_begins_anew_is_left_to_wait_and_to_say_how_it_en
     assert job.result == Ended(run_id, "complete")
 
 
+def test_a_job_that_is_begun_anew_is_not_out_of_time_while_it_waits_and_a_stop_takes_it_out_of_the_queue(
+    hand: Any,
+) -> None:
+    executor, cluster, run_id, store, _ = hand
+    job = executor.submit(run_id)
+    begun(store, run_id, cluster.sent[run_id])
+    executor.wait(0.0)
+    cluster.waiting.add(run_id)
+    job.abort("timeout", "took longer than 1 s")
+    assert (job.aborted, job.begun, cluster.killed) == (None, float("inf"), [])
+
+    executor.stop()
+    executor.wait(0.0)
+    assert cluster.recalled == [run_id]
+    cluster.ends[run_id] = End("crashed", "ended as CANCELLED")
+    executor.wait(0.0)
+    assert job.result == Ended(run_id, "stopped")
+    assert store.states([run_id])[run_id].status == "pending"
+
+
+@pytest.mark.parametrize("told", ["stopped", None])
+def test_a_run_that_another_command_forgot_ends_like_any_other(told: str | None, hand: Any) -> None:
+    executor, cluster, run_id, store, _ = hand
+    job, other = executor.submit(run_id), executor.submit("c0ffee")
+    Place(Path.cwd(), "local").register("{method: dora, r: 2}")
+    assert store.states([run_id]) == {}
+    if told:
+        Mailbox(Path(cluster.sent[run_id].mailbox)).send(("done", Ended(run_id, told)))
+    else:
+        cluster.ends[run_id] = End("crashed", "ended as FAILED")
+    until(lambda: executor.wait(0.1) or job.result)
+
+    assert job.result.outcome == (told or "failed")
+    assert other.result is None
+
+
 def test_what_the_cluster_refuses_while_others_are_in_hand_is_tried_again(
     hand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executor, cluster, run_id, *_ = hand
+    executor, cluster, run_id, _, told = hand
     executor.submit(run_id)
     cluster.refuses = "sbatch failed: submit limit"
     waiting = executor.submit("c0ffee")
+    assert Narrator({}).words(told[-1]) == "sbatch failed: submit limit; submitted again later"
     assert not executor.takes("another")
     monkeypatch.setattr(handover, "AGAIN_SECONDS", 0.0)
     for _ in range(5):
         executor.wait(0.0)
-    assert waiting.result is None
+    Mailbox(Path(cluster.sent[run_id].mailbox)).send(("done", Ended(run_id, "complete")))
+    executor.wait(0.0)
+    executor.wait(0.0)
+    assert waiting.result is None, "those beside others don't count"
     assert "c0ffee" not in cluster.sent
     cluster.refuses = None
     executor.wait(0.0)
     assert "c0ffee" in cluster.sent
     cluster.refuses = "sbatch failed: submit limit"
-    Mailbox(Path(cluster.sent[run_id].mailbox)).send(("done", Ended(run_id, "complete")))
-    executor.wait(0.0)
     again = executor.submit(run_id)
     executor.stop()
     executor.wait(0.0)
@@ -352,12 +399,12 @@ def test_a_run_ends_as_is_on_record_though_its_jobs_last_word_was_lost(end: str,
     }
     record, expected = told[end]
     record()
-    before = store.states([run_id])
+    before = store.attempts(run_id)
     cluster.ends[run_id] = End("crashed", "ended as COMPLETED")
     until(lambda: executor.wait(0.1) or job.result)
 
     assert job.result == expected
-    assert store.states([run_id]) == before
+    assert store.attempts(run_id) == before
 
 
 def test_a_database_that_jobs_cannot_reach_stops_the_experiment_and_what_waits(hand: Any) -> None:
@@ -375,6 +422,21 @@ def test_a_database_that_jobs_cannot_reach_stops_the_experiment_and_what_waits(h
     cluster.ends["c0ffee"] = End("crashed", "ended as CANCELLED")
     until(lambda: executor.wait(0.1) or waiting.result)
     assert waiting.result == Ended("c0ffee", "stopped")
+
+
+def test_a_full_disk_stops_the_experiment_before_a_job_is_submitted(
+    hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, cluster, run_id, *_ = hand
+
+    def full(*arguments: Any, **named: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "jobs")
+
+    monkeypatch.setattr("harness.schedule.cluster.mailbox.tempfile.mkdtemp", full)
+    result = executor.submit(run_id).result
+    assert (result.outcome, result.halts) == ("blocked", True)
+    assert "the disk is full" in result.message
+    assert cluster.sent == {}
 
 
 def test_a_command_that_is_closed_ends_its_jobs(hand: Any) -> None:

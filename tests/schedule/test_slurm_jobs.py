@@ -38,8 +38,9 @@ class Task:
     seconds: float = 0.0
 
     def __call__(self, heeds_signals, cores):
-        with open(self.file, "w") as file:
+        with open(self.file + ".draft", "w") as file:
             json.dump(dict(os.environ), file)
+        os.rename(self.file + ".draft", self.file)
         time.sleep(self.seconds)
 '''
 
@@ -130,6 +131,8 @@ def test_a_jobs_end_is_known_without_accounts_and_after_it_left_the_queue(
     jobs = SlurmJobs({})
     done, lost = jobs.submit(task("done")), jobs.submit(task("lost"))
     assert until(lambda: asked(jobs, done) and asked(jobs, lost))
+    monkeypatch.setenv("SQUEUE_PARTITION", "another")
+    monkeypatch.setenv("SACCT_FORMAT", "another")
     (slurm / "1.purged").touch()
     assert asked(jobs, done) == End("crashed", f"ended as COMPLETED; see {done.paths.stderr}"), "by the accounts"
 
@@ -153,9 +156,13 @@ def test_a_job_that_will_go_on_has_not_ended_and_an_end_can_be_taken_back(state:
 
     assert becomes(state) is None
     assert jobs.knows(ticket)
+    assert jobs.waits(ticket) is (state in ("PENDING", "REQUEUED"))
     for word, kind in (("NODE_FAIL", "crashed"), ("PREEMPTED", "crashed"), ("OUT_OF_MEMORY", "oom")):
         assert becomes(word) == End(kind, f"ended as {word}; see {ticket.paths.stderr}")
         assert becomes(state) is None
+    (slurm / "1.purged").touch()
+    assert becomes("RUNNING") is None
+    assert not jobs.knows(ticket), "accounts lag behind the queue"
 
 
 def test_what_is_asked_holds_against_variables_and_the_job_in_which_the_command_runs(

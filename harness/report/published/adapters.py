@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from harness.adapters.method import load_method
-from harness.adapters.param import MULTIPLE
+from harness.adapters.param import MULTIPLE, Param
 from harness.catalog.architectures import is_letters
 from harness.paths import builtin_dir
 from harness.spec.run import AdapterRef
@@ -46,21 +46,28 @@ def _is(entry: Mapping[str, Any], ours: AdapterRef) -> bool:
 
 
 def _differences(entry: Mapping[str, Any], ours: AdapterRef) -> tuple[Difference, ...]:
-    untold = {name: value for name, value in _defaults(entry["method"]).items() if name in ours.params}
-    theirs = {name: value for name, value in (untold | entry).items() if name != "method"}
+    params = _params(entry["method"])
+    untold = {name: param.default for name, param in params.items() if name in ours.params and name not in RECIPE}
+    theirs = _followed({name: value for name, value in (untold | entry).items() if name != "method"}, params)
+    own = _followed(ours.params, params)
     return tuple(
-        (name, ours.params.get(name), _plain(value, theirs))
+        (name, own.get(name), _plain(value, theirs))
         for name, value in theirs.items()
-        if name not in ours.params or _plain(value, theirs) != _plain(ours.params[name], ours.params)
+        if name not in own or _plain(value, theirs) != _plain(own[name], own)
     )
 
 
 @lru_cache
-def _defaults(method: str) -> dict[str, Any]:
-    """What the method that we ship has where nothing is said; none of a method that we don't."""
+def _params(method: str) -> dict[str, Param]:
+    """Those of the method that we ship; none of a method that we don't."""
     file = builtin_dir("adapters") / f"{method}.yaml"
-    params = load_method(file).params if file.exists() else {}
-    return {name: param.default for name, param in params.items() if name not in RECIPE}
+    return load_method(file).params if file.exists() else {}
+
+
+def _followed(values: Mapping[str, Any], params: Mapping[str, Param]) -> dict[str, Any]:
+    """The values, with those that are null and follow another one in its place."""
+    follows = {name: param.follows for name, param in params.items() if param.follows}
+    return {name: values.get(follows.get(name)) if value is None else value for name, value in values.items()}
 
 
 def _plain(value: Any, others: Mapping[str, Any]) -> Any:

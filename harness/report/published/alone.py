@@ -1,13 +1,13 @@
-"""Rows of ours that ask what no published row does."""
+"""Rows of ours that stand beside no published row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.report.published.adapters import differences
-from harness.report.published.beside import Measured, asks_the_same, departs, shares
+from harness.report.published.beside import BesideTable, Measured, departs, shares
 from harness.report.published.recipe import Departure, recipe_of
 from harness.store.published.records import Publication, PublishedRow, PublishedTable
 
@@ -33,19 +33,21 @@ class Alone:
 
 
 def alone(
-    publications: Sequence[Publication], found: Sequence[Measured], wanted: Callable[[PublishedTable], bool]
+    publications: Sequence[Publication], tables: Sequence[BesideTable], found: Sequence[Measured]
 ) -> tuple[Alone, ...]:
-    """Those of our trained rows that have tasks of a wanted table and stand beside none of its rows, in order."""
-    tables = [(each, table) for each in publications for table in each.tables if wanted(table)]
-    return tuple(told for ours in found if (told := _alone(publications, tables, ours)) is not None)
+    """Those of our trained rows that have tasks of a table and stand beside no row of any, in order."""
+    shown = {row.ours.run_ids for table in tables for row in table.rows if row.ours is not None}
+    rest = [ours for ours in found if ours.row.run_ids not in shown and ours.spec.data is not None]
+    chosen = [table.table for table in tables]
+    theirs = [(each, table) for each in publications for table in each.tables if table in chosen]
+    return tuple(told for ours in rest if (told := _alone(publications, theirs, ours)) is not None)
 
 
 def _alone(
     publications: Sequence[Publication], tables: Sequence[tuple[Publication, PublishedTable]], ours: Measured
 ) -> Alone | None:
     near = [(each, table) for each, table in tables if shares(table, ours.board)]
-    asked = any(asks_the_same(row, table, ours) for _, table in near for row in table.rows)
-    if not near or asked or ours.spec.data is None:
+    if not near:
         return None
     candidates = [
         (table.model != ours.row.model, departures, f"{row.label} ({source.source.key}, {table.table})")

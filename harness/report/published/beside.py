@@ -173,7 +173,7 @@ def _rows(
 
 
 def _row(row: PublishedRow, table: PublishedTable, told: Recipe, found: Sequence[Measured]) -> BesideRow:
-    ours = [_ours(row, table, told, each) for each in found if asks_the_same(row, table, each)]
+    ours = [_ours(row, table, told, each) for each in found if _asks_the_same(row, table, each)]
     nearest = min(ours, key=lambda each: _distance(each, table), default=None)
     return BesideRow(row, told, doubts_of(row), nearest, len(ours))
 
@@ -183,7 +183,7 @@ def _distance(ours: Ours, table: PublishedTable) -> tuple[bool, int, int, str]:
     return ours.model != table.model, len(ours.departures), -ours.seeds, ours.run_ids[0]
 
 
-def asks_the_same(row: PublishedRow, table: PublishedTable, ours: Measured) -> bool:
+def _asks_the_same(row: PublishedRow, table: PublishedTable, ours: Measured) -> bool:
     """Method, its parameters, the share of the training data; where nothing is trained, the model."""
     if not same_adapter(row, ours.spec.adapter):
         return False

@@ -18,8 +18,8 @@ from harness.store.store import Store
 class Comparison:
     """Published tables beside our rows, and what the publications claim in words, by their titles.
 
-    alone: our rows on these tables' tasks that none of them asks for; current: whether the numbers are those that this
-    version of the harness brings.
+    alone: our rows on these tables' tasks that stand beside none of theirs; current: whether the numbers are those
+    that this version of the harness brings.
     """
 
     tables: tuple[BesideTable, ...]
@@ -65,7 +65,7 @@ def comparison(
     claims = tuple(
         (each.source.title, claim) for each in publications if each.source.key in shown for claim in each.claims
     )
-    return Comparison(tables, alone(publications, found, wanted), claims, store.published_current())
+    return Comparison(tables, alone(publications, tables, found), claims, store.published_current())
 
 
 def _known(publications: Iterable[Publication], kind: str) -> set[str]:

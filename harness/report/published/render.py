@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from harness.report.csv_text import csv_text
 from harness.report.published.comparison import Comparison, records
-from harness.report.published.sheets import claims, notes, sheets, unasked
+from harness.report.published.sheets import alone, claims, notes, sheets
 from harness.report.sheet import FORMATS as SHEETS
 
-UNASKED = "Ours that no published row asks for"
+ALONE = "Ours beside no published row"
 
 
 def _json(found: Comparison) -> str:
@@ -31,7 +31,7 @@ def _markdown(found: Comparison) -> str:
 
 
 def _text(found: Comparison, form: str, head: str, mark: str) -> str:
-    blocks = [(UNASKED, lines)] if (lines := tuple(unasked(found))) else []
+    blocks = [(ALONE, lines)] if (lines := tuple(alone(found))) else []
     blocks += [(f"{title}: what its text claims", lines) for title, lines in claims(found)]
     blocks.append(("How to read this", notes(found)))
     below = [
@@ -47,4 +47,4 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
     "csv": _csv,
     "json": _json,
 }
-"""CSV has a line for each published number and leaves the claims out."""
+"""CSV has a line for each published number and leaves out the claims and what of ours stands beside no row."""

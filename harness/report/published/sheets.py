@@ -47,8 +47,8 @@ def claims(found: Comparison) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield from ((title, tuple(told)) for title, told in lines.items())
 
 
-def unasked(found: Comparison) -> Iterator[str]:
-    """A line for each row of ours that no published row asks for: in what it departs from the nearest one."""
+def alone(found: Comparison) -> Iterator[str]:
+    """A line for each row of ours beside no published one: in what it departs from the nearest."""
     for ours in found.alone:
         differs = "; ".join(map(str, ours.departures))
         nearest = (

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.errors import FailureKind, PrerequisiteError, RunError, StoreError
 from harness.paths import home
 from harness.pipeline.execute import Result
+from harness.pipeline.outage import outage
 from harness.pipeline.prerequisites import Obstacle
 from harness.pipeline.workers import is_gone
 from harness.schedule.checking import checked_here
@@ -45,7 +46,7 @@ class Cluster:
         self._store, self._asker, self._tell, self._dispatcher = store, asker, tell, dispatcher
         self._timeout = timeout
         self._jobs: list[ClusterJob] = []
-        self._handover = Handover(dispatcher, self._errand)
+        self._handover = Handover(dispatcher, self._errand, tell)
         self._headway = Headway(store)
         self._looked = time.monotonic()
         self._stopped = False
@@ -68,7 +69,13 @@ class Cluster:
 
     def submit(self, run_id: str) -> ClusterJob:
         """See `Executor.submit`."""
-        job = ClusterJob(run_id, None, Mailbox.new(self._boxes, run_id, self._store.url), self._dispatcher)
+        try:
+            mailbox = Mailbox.new(self._boxes, run_id, self._store.url)
+        except OSError as error:
+            nowhere, told = Mailbox(self._boxes / run_id), outage(error) or str(error)
+            blocked = Result(run_id, "blocked", message=told, halts=True)
+            return ClusterJob(run_id, None, nowhere, self._dispatcher, result=blocked)
+        job = ClusterJob(run_id, None, mailbox, self._dispatcher)
         self._jobs.append(job)
         self._hand_over(job)
         return job
@@ -76,8 +83,7 @@ class Cluster:
     def _hand_over(self, job: ClusterJob) -> None:
         """Gives it to the cluster, unless that refuses it for now. What it never takes stops the experiment."""
         try:
-            if self._handover.tries(job, alone=len(self._jobs) == 1):
-                self._tell(job.run_id, {"event": "queued", "job": self._dispatcher.name(job.ticket)})
+            self._handover.attempt(job, alone=len(self._jobs) == 1)
         except RunError as error:
             self._end(job, Result(job.run_id, "blocked", message=str(error), halts=True))
 
@@ -127,8 +133,7 @@ class Cluster:
             job.over = None
         else:
             job.over = job.over or time.monotonic()
-            waits = 0.0 if job.recalled and job.claim is None else LATE_SECONDS
-            if time.monotonic() - job.over >= waits:
+            if time.monotonic() - job.over >= (0.0 if job.recalled else LATE_SECONDS):
                 self._died(job, end)
         return bool(news) or job.result is not None
 
@@ -159,7 +164,10 @@ class Cluster:
 
     def _died(self, job: ClusterJob, end: End) -> None:
         """Ends a job that ended without a word, was ended by us, or was taken out of the queue."""
-        if job.claim is None and job.recalled:
+        if job.recalled:
+            if job.claim is not None:  # of a worker that died before the job came into the queue again
+                with suppress(StoreError):
+                    self._store.release(job.claim, {})
             self._end(job, Result(job.run_id, "stopped"))
         elif job.aborted is None and (recorded := self._recorded(job)) is not None:
             self._said_last(job, recorded)
@@ -169,8 +177,8 @@ class Cluster:
     def _recorded(self, job: ClusterJob) -> Result | None:
         """How the run ended by the database, where the job's last word was lost; None where it did not."""
         with suppress(StoreError):
-            state = self._store.states([job.run_id])[job.run_id]
-            if job.claim is None or state.attempts != job.claim.attempt:
+            state = self._store.states([job.run_id]).get(job.run_id)
+            if state is None or job.claim is None or state.attempts != job.claim.attempt:
                 return None
             if state.status == "complete":
                 return Result(job.run_id, "complete")

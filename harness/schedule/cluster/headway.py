@@ -28,7 +28,8 @@ class Headway:
         What a job did and did not record is done anew by the next one, and counts for nothing.
         """
         with suppress(StoreError):
-            state = self._store.states([run_id])[run_id]
+            if (state := self._store.states([run_id]).get(run_id)) is None:  # forgotten by another command
+                return False
             mark = (state.trained, len(state.scored), step)
             if mark > self._furthest.get(run_id, (False, 0, 0)):
                 self._furthest[run_id], self._vain[run_id] = mark, 0

@@ -48,6 +48,9 @@ class Dispatcher(Protocol):
     def knows(self, ticket: Any) -> bool:
         """Whether the cluster tells of the job: that it waits, runs or has ended."""
 
+    def waits(self, ticket: Any) -> bool:
+        """Whether the cluster says that the job waits in the queue, for the first time or again."""
+
     def recall(self, ticket: Any) -> None:
         """Takes a job out of the queue, if it still waits there."""
 
@@ -63,7 +66,7 @@ class Dispatcher(Protocol):
 
 @dataclass
 class ClusterJob:
-    """See `Job`. begun: never, before a worker has claimed the run; over: since when the cluster has called it so.
+    """See `Job`. begun: never, while no worker is at the run; over: since when the cluster has called it so.
 
     ticket: None while the cluster has not taken it yet; step: the last of the training that it told of; recalled:
     whether it was to be taken out of the queue.
@@ -85,13 +88,17 @@ class ClusterJob:
         """See `Job.cancel`. Where it still waits in the queue, it is taken out."""
         if self.result is None:
             self.mailbox.ask_to_stop()
-            self.recalled = self.claim is None
+            self.recalled = self.claim is None or self.dispatcher.waits(self.ticket)
             if self.recalled and self.ticket is not None:
                 self.dispatcher.recall(self.ticket)
 
     def abort(self, kind: FailureKind, message: str) -> None:
         """See `Job.abort`."""
-        if self.result is None and self.aborted is None:
+        if self.result is not None or self.aborted is not None:
+            return
+        if self.dispatcher.waits(self.ticket):  # begun anew: the next worker's time counts
+            self.begun = math.inf
+        else:
             self.aborted = (kind, message)
             self.dispatcher.kill(self.ticket)
 

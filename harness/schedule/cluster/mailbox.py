@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,9 @@ class Mailbox:
         return list(_messages(whole))
 
     def ask_to_stop(self) -> None:
-        """Has the job end softly."""
-        self._stop.touch()
+        """Has the job end softly. One that is gone, or whose disk is full, can't hear of it."""
+        with suppress(OSError):
+            self._stop.touch()
 
     def is_set(self) -> bool:
         """Whether the job is to end softly."""
@@ -81,15 +83,14 @@ def remove_old(boxes: Path) -> None:
     """Removes the mailboxes of jobs that are done and whose command did not live to read it."""
     for told in boxes.glob("*/told.jsonl"):
         box = Mailbox(told.parent)
-        if time.time() - told.stat().st_mtime > OLD_SECONDS and any(kind == "done" for kind, _ in box.news()):
-            box.remove()
+        with suppress(OSError):  # another command does the same
+            if time.time() - told.stat().st_mtime > OLD_SECONDS and any(kind == "done" for kind, _ in box.news()):
+                box.remove()
 
 
 def _messages(lines: bytes) -> Iterator[tuple[str, Any]]:
-    """The whole ones; of what a node was writing as it died, half a line may be left."""
+    """The whole ones that are ours: a node's death may leave half a line, another version other fields."""
     for line in lines.splitlines():
-        try:
+        with suppress(ValueError, TypeError):
             kind, content = json.loads(line)
-        except ValueError:
-            continue
-        yield kind, KINDS[kind](**content) if kind in KINDS else content
+            yield kind, KINDS[kind](**content) if kind in KINDS else content

@@ -76,6 +76,10 @@ class RayJobs:
         """See `Dispatcher.knows`: Ray tells of every task."""
         return True
 
+    def waits(self, ticket: Any) -> bool:
+        """See `Dispatcher.waits`: no task is begun anew, and Ray does not tell of one that is not begun yet."""
+        return False
+
     def recall(self, ticket: Any) -> None:
         """See `Dispatcher.recall`. A task that begins just now is interrupted, and says that it has stopped."""
         self._cancel(ticket, force=False)

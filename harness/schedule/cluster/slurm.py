@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -14,11 +15,13 @@ from harness.errors import FailureKind, PrerequisiteError, RunError
 from harness.paths import home
 from harness.schedule.cluster.errand import Errand
 from harness.schedule.cluster.job import End
-from harness.schedule.cluster.slurm_states import ENDS, GONE, SlurmStates
+from harness.schedule.cluster.slurm_states import ENDS, GONE, WAITS, SlurmStates, own_environment
 
 MANY = 100
 """So many jobs are in the queue at once where nobody says otherwise."""
 KINDS: dict[str, FailureKind] = {"OUT_OF_MEMORY": "oom", "TIMEOUT": "timeout", "DEADLINE": "timeout"}
+WRITES_SECONDS = 120.0
+"""So long after a job's last word its process may still write a file."""
 OURS = {"array", "clusters", "error", "nodes", "ntasks", "output", "parsable", "wait", "wrap"}
 """Options of sbatch that a job for one run has no choice in; so are all of `ntasks-per-...`."""
 KEPT = {"SLURM_CLUSTERS", "SLURM_CONF", "SLURM_DEBUG", "SLURM_JWT"}
@@ -46,7 +49,7 @@ class SlurmJobs:
             raise PrerequisiteError(needed) from None
         self.places = places or MANY
         self._states = SlurmStates()
-        self._over: list[Any] = []
+        self._over: list[tuple[float, Any]] = []
         folder = home() / "slurm"
         try:
             self._slurm = SlurmExecutor(folder)
@@ -99,6 +102,10 @@ class SlurmJobs:
         """See `Dispatcher.knows`."""
         return self._states.of(ticket.job_id) is not None
 
+    def waits(self, ticket: Any) -> bool:
+        """See `Dispatcher.waits`."""
+        return self._states.of(ticket.job_id) in WAITS
+
     def recall(self, ticket: Any) -> None:
         """See `Dispatcher.recall`."""
         self._cancel("--state=PENDING", ticket.job_id)
@@ -110,27 +117,28 @@ class SlurmJobs:
     def _cancel(self, *arguments: str) -> None:
         self._states.ask_soon()
         with suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(["scancel", *arguments], capture_output=True, check=False, timeout=60)
+            command = ["scancel", *arguments]
+            subprocess.run(command, capture_output=True, check=False, timeout=60, env=own_environment())
 
     def forget(self, ticket: Any) -> None:
         """See `Dispatcher.forget`. Its logs stay."""
         self._states.forget(ticket.job_id)
-        self._over.append(ticket)
+        self._over.append((time.monotonic(), ticket.paths))
         self._tidy()
 
     def _tidy(self) -> None:
         """Removes submitit's files of jobs that are over; after its last word a process still writes one."""
-        for ticket in self._over:
-            paths = ticket.paths
+        for _, paths in self._over:
             for file in (paths.submitted_pickle, paths.result_pickle, paths.submission_file):
                 file.unlink(missing_ok=True)
-        for link in self._slurm.folder.glob(".submission_file_*.sh"):
-            if link.is_symlink() and not link.exists():
-                link.unlink(missing_ok=True)
+        self._over = [(since, paths) for since, paths in self._over if time.monotonic() - since < WRITES_SECONDS]
 
     def close(self) -> None:
         """See `Dispatcher.close`."""
         self._tidy()
+        for link in self._slurm.folder.glob(".submission_file_*.sh"):
+            if link.is_symlink() and not link.exists():
+                link.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -15,8 +15,10 @@ ENDS = {
     "PREEMPTED", "REVOKED", "TIMEOUT",
 }  # fmt: skip
 """The states of a job that won't run any more, unless Slurm puts it into the queue again."""
+WAITS = {"CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
+"""The states of a job that no process of ours does."""
 GONE = "GONE"
-"""Ours: it is no longer in the queue, and no account of it tells how it ended."""
+"""Ours: it is no longer in the queue, and there is no account of it."""
 
 
 class SlurmStates:
@@ -53,11 +55,16 @@ class SlurmStates:
         if absent := self._watched - self._found.keys():
             accounts = _accounts(absent)
             for job in absent:
-                state = accounts.get(job)
-                if state not in ENDS and queue is not None:
-                    state = GONE
-                if state is not None:
+                state = accounts.get(job, GONE if queue is not None else None)
+                # Accounts lag behind: that they call a job alive which has left the queue is no news of it.
+                if state is not None and (queue is None or state in {*ENDS, GONE}):
                     self._found[job] = state
+
+
+def own_environment() -> dict[str, str]:
+    """Without the variables by which a user filters what Slurm's commands tell and do."""
+    filters = ("SQUEUE_", "SACCT_", "SCANCEL_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(filters)}
 
 
 def _accounts(jobs: Collection[str]) -> dict[str, str]:
@@ -69,7 +76,7 @@ def _accounts(jobs: Collection[str]) -> dict[str, str]:
 def _rows(command: Sequence[str]) -> dict[str, str] | None:
     """Job and state from each line; None where there was no answer."""
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=own_environment())
     except (OSError, subprocess.TimeoutExpired):
         return None
     if told.returncode:
