@@ -15,6 +15,8 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from harness.adapters.catalogue import find_methods
 from harness.paths import RunPaths, home
+from harness.schedule.cluster import executor as clusters
+from harness.schedule.cluster.executor import Cluster
 from harness.schedule.options import CLUSTERS, Options
 from harness.schedule.points import register
 from harness.schedule.run import Outcome, run
@@ -26,6 +28,7 @@ from harness.store.records import AttemptRecord
 from harness.store.store import Store, open_store
 
 from . import slurm_stand_in
+from .hand import FEW, Hand
 
 DB = "sqlite:///results.db"
 EXPERIMENT = """\
@@ -175,3 +178,15 @@ def make_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
     torch.set_num_threads(1)
     return make
+
+
+@pytest.fixture
+def hand(make_place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A cluster in a test's hand, with one run, in a real database."""
+    place = make_place("local")
+    (run,) = place.register("{method: lora, r: 2}")
+    monkeypatch.setattr(clusters, "LATE_SECONDS", 0.2)
+    with open_store(DB) as store:
+        told: list[dict[str, Any]] = []
+        cluster = Hand()
+        yield Cluster(store, FEW, lambda run_id, event: told.append(event), cluster), cluster, run.run_id, store, told

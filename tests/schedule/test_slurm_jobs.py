@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -19,12 +18,9 @@ from harness.cli.main import cli
 from harness.schedule.cluster.job import End
 from harness.schedule.cluster.slurm import SlurmJobs
 from harness.schedule.devices import Devices
-from harness.schedule.handed import Asker
 
 from .conftest import EXPERIMENT, Place, with_slurm
-
-FEW = Asker("few", "paper")
-
+from .hand import until
 
 TASK = '''\
 """Stands for a run that needs no torch: it writes what it was told to, and takes its time."""
@@ -62,13 +58,6 @@ def task(slurm: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     module = import_module("stand_in_task")
     yield lambda run_id, seconds=0.0: module.Task(run_id, str(tmp_path / "told"), seconds)
     del sys.modules["stand_in_task"]
-
-
-def until(happens: Callable[[], Any], seconds: float = 60.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := happens()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
 
 
 def asked(jobs: SlurmJobs, ticket: Any) -> End | None:
