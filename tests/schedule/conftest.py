@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from harness.adapters.catalogue import find_methods
 from harness.paths import RunPaths, home
@@ -141,7 +140,6 @@ def with_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts Slurm's commands into a folder and on the way."""
     slurm_stand_in.install(folder)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    SlurmJob.watcher = SlurmInfoWatcher()  # it would remember another test's jobs
 
 
 def _threads(attempt: AttemptRecord) -> int:

@@ -13,7 +13,7 @@ from harness.report.site.write import write_site
 from harness.store.store import open_store
 
 from ..database import Database
-from ..test_beside import LLAMA, PRINTED, measured, paper_run
+from ..paper import LLAMA, PRINTED, measured, paper_run
 
 HOSTILE = "<img src=x onerror='window.pwned = 4'>"
 
