@@ -23,7 +23,8 @@ Difference = tuple[str, Any, Any]
 def same_adapter(row: PublishedRow, ours: AdapterRef) -> bool:
     """Whether ours has the row's method and parameters; of a mixture, the same parts.
 
-    What a row does not name is as the method has it by default: no row is about a variant that it does not mention.
+    What a row that tells parameters does not name is as the method has it by default: it is about no variant that it
+    does not mention.
     """
     return differences(row, ours) == ()
 
