@@ -22,6 +22,7 @@ def put_vega(folder: Path) -> str:
     lite = vl_convert.get_vegalite_versions()[-1]
     path = folder / f"vega-{vl_convert.get_vega_version()}-lite-{lite}-embed-{vl_convert.get_vega_embed_version()}.js"
     if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
         bundle = vl_convert.javascript_bundle(vl_version=lite)
         partial = path.with_suffix(".partial")
         partial.write_text(f"/* {json.dumps(path.stem)}, BSD 3-Clause, vega.github.io */\n{bundle}", encoding="utf-8")

@@ -31,8 +31,8 @@ def write_site(store: Store, boards: Sequence[Leaderboard], folder: Path) -> Pat
 
 
 def _write(store: Store, boards: Sequence[Leaderboard], folder: Path) -> Path:
+    common = {"vega": put_vega(folder / "assets"), "version": version("peft-harness")}  # or it ends, before any file
     copy_static(folder / "assets")
-    common = {"vega": put_vega(folder / "assets"), "version": version("peft-harness")}
     runs = gather(store, _run_ids(boards))
     pages = [board_page(board, runs) for board in boards]
     for page in pages:

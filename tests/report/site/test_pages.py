@@ -136,3 +136,4 @@ def test_a_missing_plotting_library_is_named_with_its_command(
     code, told = report(scored, "--output", str(tmp_path / "site"))
     assert code == 2
     assert "pip install 'peft-harness[html]'" in told
+    assert not (tmp_path / "site").exists()
